@@ -1,0 +1,266 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/aegis-storage/aegis/evictor"
+	"github.com/aegis-storage/aegis/flusher"
+	"github.com/aegis-storage/aegis/messages"
+	"github.com/aegis-storage/aegis/pages"
+	"github.com/aegis-storage/aegis/txcoord"
+	"github.com/aegis-storage/aegis/txcoord/versions"
+	"github.com/aegis-storage/aegis/walwriter"
+)
+
+// Machines are the four machines of a store. Walwriter is nil when the log is switched off; a
+// store that only reads has no machine but the evictor.
+type Machines struct {
+	Txcoord   *txcoord.Machine
+	Walwriter *walwriter.Machine
+	Flusher   *flusher.Machine
+	Evictor   *evictor.Machine
+}
+
+// Graph is the running engine: the machines in their actors, and the edges between them.
+type Graph struct {
+	rt       Runtime
+	machines Machines
+	pub      *versions.Published
+
+	tx    *actor[messages.ToTxcoord]
+	wal   *actor[messages.ToWalwriter] // nil without a log
+	flush *actor[messages.ToFlusher]
+	evict *actor[messages.ToEvictor]
+
+	txOut    txcoord.Outbox
+	walOut   walwriter.Outbox
+	flushOut flusher.Outbox
+	evictOut evictor.Outbox
+
+	news      evictorNews
+	gathering gathering
+
+	inbox int                             // commits that the coordinator may hold back before clients wait outside
+	held  atomic.Pointer[<-chan struct{}] // closed when clients may come in again; nil: they may
+	admit func()                          // closes held
+
+	stopping atomic.Bool
+	jobs     atomic.Int64
+	jobsDone chan struct{} // one signal when the last job ended after stopping was set
+
+	failed    chan struct{} // closed when a machine broke an invariant
+	failedErr atomic.Pointer[error]
+	poison    atomic.Pointer[error] // what txcoord has to hear of; not by its mailbox, which may be what is full
+	onFailure func(error)
+}
+
+// New wires the machines. onFailure is told of a machine that broke an invariant, once.
+func New(rt Runtime, limits messages.Limits, pub *versions.Published, m Machines, onFailure func(error)) *Graph {
+	g := &Graph{
+		rt: rt, machines: m, pub: pub, onFailure: onFailure, inbox: limits.Inbox,
+		jobsDone: make(chan struct{}, 1), failed: make(chan struct{}),
+	}
+	// Walwriter answers each Append with a Written and at most one Durable, and at most TurnLimit
+	// Appends are out; the rest of an inner mailbox is for rare messages, each of which its
+	// receiver's answer must pass before the next is sent.
+	const rare = 64
+	turn := limits.TurnLimit
+	if m.Txcoord != nil {
+		g.tx = newActor[messages.ToTxcoord]("txcoord", rt, 2*turn+rare, limits.Inbox, turn)
+		g.tx.step, g.tx.failed = g.stepTxcoord, g.fail
+		g.tx.collect, g.tx.waiting = g.collectPoison, func() bool { return g.poison.Load() != nil }
+		g.tx.tick = func(t messages.Tick) messages.ToTxcoord { return t }
+	}
+	if m.Walwriter != nil {
+		g.wal = newActor[messages.ToWalwriter]("walwriter", rt, turn+rare, limits.Inbox, turn)
+		g.wal.step, g.wal.failed = g.stepWalwriter, g.fail
+		if rt.Inline() {
+			g.wal.before = func() { g.gathering.wait(rt) }
+		}
+		g.wal.tick = func(t messages.Tick) messages.ToWalwriter { return t }
+	}
+	if m.Flusher != nil {
+		g.flush = newActor[messages.ToFlusher]("flusher", rt, turn+rare, limits.Inbox, turn)
+		g.flush.step, g.flush.failed = g.stepFlusher, g.fail
+		g.flush.tick = func(t messages.Tick) messages.ToFlusher { return t }
+	}
+	g.evict = newActor[messages.ToEvictor]("evictor", rt, rare, limits.Inbox, turn)
+	g.evict.step, g.evict.failed = g.stepEvictor, g.fail
+	g.evict.tick = func(t messages.Tick) messages.ToEvictor { return t }
+	g.evict.collect, g.evict.waiting = g.news.collect, g.news.waiting
+	g.news.index.Store(-1)
+	return g
+}
+
+// Start delivers the machines' first effects and starts the actors, downstream first.
+func (g *Graph) Start() {
+	if g.flush != nil {
+		g.machines.Flusher.Start(&g.flushOut)
+		g.deliverFlusher()
+	}
+	if g.wal != nil {
+		g.machines.Walwriter.Start(&g.walOut)
+		g.deliverWalwriter()
+	}
+	g.rt.Start(g.evict)
+	if g.flush != nil {
+		g.rt.Start(g.flush)
+	}
+	if g.wal != nil {
+		g.rt.Start(g.wal)
+	}
+	if g.tx != nil {
+		g.rt.Start(g.tx)
+	}
+}
+
+// Stop ends the actors, upstream first, after their mailboxes are empty; jobs give up at their
+// next yield. The flusher's last message to the log writer comes after the one to the coordinator
+// that lets Close go on, so it is upstream of both. Nothing of the graph runs when it returns. The caller sees to it that no request
+// is under way.
+func (g *Graph) Stop() error {
+	if g.tx != nil {
+		g.tx.end()
+	}
+	g.stopping.Store(true)
+	if g.jobs.Load() > 0 {
+		g.rt.Park(background, func() bool { return len(g.jobsDone) > 0 })
+		<-g.jobsDone
+	}
+	var err error
+	if g.flush != nil {
+		g.flush.end()
+		err = g.machines.Flusher.Close()
+	}
+	if g.wal != nil {
+		g.wal.end()
+		err = errors.Join(err, g.machines.Walwriter.Close())
+	}
+	g.evict.end()
+	return err
+}
+
+// fail poisons the engine after a machine broke an invariant.
+func (g *Graph) fail(err error) {
+	wrapped := fmt.Errorf("%w: broken invariant in %w", messages.ErrPoisoned, err)
+	if !g.failedErr.CompareAndSwap(nil, &wrapped) {
+		return
+	}
+	close(g.failed)
+	if g.tx != nil && !g.tx.dead.Load() {
+		g.poison.Store(&err)
+		g.tx.wakeUp()
+	}
+	g.onFailure(wrapped)
+}
+
+// collectPoison is the part of txcoord's mailbox that always has room.
+func (g *Graph) collectPoison(batch []messages.ToTxcoord) []messages.ToTxcoord {
+	if err := g.poison.Swap(nil); err != nil {
+		batch = append(batch, messages.Poisoned{Err: *err})
+	}
+	return batch
+}
+
+// job runs long work; done delivers its end to the machine's mailbox.
+func (g *Graph) job(name string, run func(messages.Yield) error, done func(error)) {
+	// Counted first, then looked: the other way round, Stop could find no job in between.
+	g.jobs.Add(1)
+	if g.stopping.Load() {
+		g.jobEnded()
+		return
+	}
+	g.rt.Job(name, func() {
+		err := g.runJob(run)
+		done(err)
+		g.jobEnded()
+	})
+}
+
+// jobEnded counts a job out, and tells Stop of the last one.
+func (g *Graph) jobEnded() {
+	if g.jobs.Add(-1) == 0 && g.stopping.Load() {
+		select {
+		case g.jobsDone <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// runJob turns a panic of a job into the engine's failure.
+func (g *Graph) runJob(run func(messages.Yield) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("job: %v", r)
+			g.fail(err)
+		}
+	}()
+	return run(g.yield)
+}
+
+// yield lets others run between two pieces of a job.
+func (g *Graph) yield() bool {
+	if g.stopping.Load() {
+		return false
+	}
+	g.rt.Park(background, nil)
+	g.pace()
+	return true
+}
+
+// evictorNews is the evictor's part of the mailbox that coalesces: however much happens, one
+// message of each kind waits.
+type evictorNews struct {
+	loaded, retired atomic.Bool
+	index           atomic.Int64 // bytes; below zero: nothing new
+}
+
+func (n *evictorNews) waiting() bool {
+	return n.loaded.Load() || n.retired.Load() || n.index.Load() >= 0
+}
+
+func (n *evictorNews) collect(batch []messages.ToEvictor) []messages.ToEvictor {
+	if n.loaded.Swap(false) {
+		batch = append(batch, messages.PagesLoaded{})
+	}
+	if n.retired.Swap(false) {
+		batch = append(batch, messages.TablesRetired{})
+	}
+	if v := n.index.Swap(-1); v >= 0 {
+		batch = append(batch, messages.IndexBytes{Bytes: v})
+	}
+	return batch
+}
+
+// PagesLoaded tells the evictor that fresh pages wait. It is the cache's wake-up.
+func (g *Graph) PagesLoaded() {
+	g.news.loaded.Store(true)
+	g.evict.wakeUp()
+}
+
+// Depths are the numbers of messages that wait, by actor.
+func (g *Graph) Depths() map[string]int {
+	d := make(map[string]int)
+	depth(d, g.tx)
+	depth(d, g.wal)
+	depth(d, g.flush)
+	depth(d, g.evict)
+	return d
+}
+
+func depth[M any](d map[string]int, a *actor[M]) {
+	if a != nil {
+		d[a.name] = len(a.inner) + len(a.outer)
+	}
+}
+
+// raise stores a watermark, which only rises.
+func raise(w *atomic.Uint64, to pages.Seq) {
+	if old := w.Load(); old < uint64(to) {
+		w.Store(uint64(to))
+	} else if old > uint64(to) {
+		panic(fmt.Sprintf("actors: a watermark falls from %d to %d", old, to))
+	}
+}
