@@ -1,0 +1,305 @@
+package aegis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aegis-storage/aegis/actors"
+	"github.com/aegis-storage/aegis/backends"
+	"github.com/aegis-storage/aegis/evictor"
+	"github.com/aegis-storage/aegis/flusher"
+	"github.com/aegis-storage/aegis/messages"
+	"github.com/aegis-storage/aegis/pages"
+	"github.com/aegis-storage/aegis/txcoord"
+	"github.com/aegis-storage/aegis/txcoord/versions"
+	"github.com/aegis-storage/aegis/walwriter"
+)
+
+// RecoveryStats tell what Open had to do.
+type RecoveryStats struct {
+	Clean     bool          // the store was closed properly, nothing was replayed
+	Records   int64         // commits replayed from the log
+	Bytes     int64         // log bytes read
+	TornBytes int64         // bytes of an unfinished group that were cut at the log's end
+	Orphans   int           // files of unfinished jobs that were removed
+	Took      time.Duration // the whole of Open
+}
+
+// Open opens the store in dir, and makes one if the directory is empty or missing. nil Options
+// are durable local files; with Options.Backend dir is not used. It fails at once with ErrLocked
+// if another process has the store, with ErrNotAegis if the directory holds something else, and
+// with a *CorruptionError if the store is damaged in a way that would lose data silently.
+func Open(dir string, options *Options) (*DB, error) {
+	opts, err := options.effective()
+	if err != nil {
+		return nil, err
+	}
+	codec, err := opts.Compression.codec(opts.CompressionLevel)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Runtime == nil {
+		opts.Runtime = actors.Goroutines{}
+	}
+	backend := opts.Backend
+	if backend == nil {
+		if backend, err = backends.NewLocal(dir, opts.ReadOnly); err != nil {
+			return nil, fmt.Errorf("aegis: open %s: %w", dir, err)
+		}
+	}
+	if err := refuseForeign(backend); err != nil { // before the lock, which makes a file
+		return nil, fmt.Errorf("aegis: open %s: %w", dir, err)
+	}
+	release, err := backend.Lock(!opts.ReadOnly)
+	if err != nil {
+		return nil, fmt.Errorf("aegis: open %s: %w", dir, err)
+	}
+	db := &DB{
+		opts: opts, dir: dir, codec: codec, backend: backend, release: release,
+		rt: opts.Runtime, log: opts.Logger, pub: &versions.Published{}, gate: actors.NewGate(),
+	}
+	if err := db.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("aegis: open %s: %w", dir, spaceError(err)), release())
+	}
+	return db, nil
+}
+
+// open recovers the state and starts the actors.
+func (db *DB) open() error {
+	start := db.rt.Now()
+	r, err := db.recover()
+	if err != nil {
+		return err
+	}
+	if db.opts.DisableWAL && !db.opts.ReadOnly && (!r.checkpoint.Clean || r.log.Records() > 0) {
+		if err := db.absorbLog(); err != nil {
+			return err
+		}
+		if r, err = db.recover(); err != nil {
+			return err
+		}
+	}
+	if err := db.start(r); err != nil {
+		return err
+	}
+	db.reopen = RecoveryStats{
+		Clean: r.checkpoint.Clean, Records: r.log.Records(), Bytes: r.log.Bytes(),
+		TornBytes: r.log.TornBytes(), Orphans: r.orphans, Took: db.rt.Now().Sub(start),
+	}
+	db.opened = start
+	db.log.Info("aegis opened", "dir", db.dir, "clean", r.checkpoint.Clean, "seq", uint64(r.last),
+		"replayed", r.log.Records(), "torn_bytes", r.log.TornBytes(), "took", db.reopen.Took)
+	return db.dropUnpublished(r.checkpoint.Pending)
+}
+
+// recovered is the state that the backend holds.
+type recovered struct {
+	checkpoint *flusher.Checkpoint
+	runs       []*pages.Run
+	log        *walwriter.Recovered
+	active     *versions.Index
+	last       pages.Seq
+	orphans    int
+}
+
+// recover reads the newest checkpoint and replays the log behind it, in memory. It changes
+// nothing on the backend, except that it makes the first checkpoint of a new store.
+func (db *DB) recover() (*recovered, error) {
+	c, err := db.loadCheckpoint()
+	if err != nil {
+		return nil, err
+	}
+	db.cache = pages.NewCache(db.rt, db.pagesLoaded)
+	r := &recovered{checkpoint: c, last: c.Freeze}
+	if r.runs, err = flusher.Open(db.backend, c, db.cache); err != nil {
+		return nil, err
+	}
+	limits := db.opts.Limits
+	r.active = versions.NewIndex(c.Freeze, versions.IndexOptions{ChunkBytes: limits.ChunkBytes})
+	from := walwriter.Source{Seq: c.Freeze, Epoch: c.Epoch, Clean: c.Clean || !c.Log}
+	r.log, err = walwriter.Recover(db.backend, from, r.replay(limits), func(done, total int64) {
+		db.opts.Progress(Progress{Stage: "recovery", Done: done, Total: total, Unit: "bytes"})
+	})
+	return r, err
+}
+
+// replay returns what applies one log record: the same insertion that commits use.
+func (r *recovered) replay(limits *messages.Limits) func(seq pages.Seq, batch []byte) error {
+	var ops []messages.Op
+	keep := &versions.Keep{}
+	return func(seq pages.Seq, batch []byte) (err error) {
+		if ops, err = messages.DecodeBatch(batch, ops[:0]); err != nil {
+			return err
+		}
+		txcoord.Insert(r.active, batch, ops, seq, limits.ChunkBytes, keep, true)
+		r.last = seq
+		return nil
+	}
+}
+
+// loadCheckpoint returns the newest checkpoint. In an empty directory it publishes the first
+// one: empty, clean, of epoch 1. From then on the directory is a store's.
+func (db *DB) loadCheckpoint() (*flusher.Checkpoint, error) {
+	c, err := flusher.Load(db.backend)
+	if err != nil || c != nil {
+		return c, err
+	}
+	files, err := db.backend.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		switch {
+		case !isOurs(f.Name):
+			return nil, fmt.Errorf("%w (found %q)", ErrNotAegis, f.Name)
+		case !strings.HasPrefix(f.Name, "checkpoint-"): // such a one is torn, of an Open that a crash ended
+			return nil, &CorruptionError{File: f.Name, What: "a store's file, but the store's checkpoint is missing"}
+		}
+	}
+	if db.opts.ReadOnly {
+		return nil, ErrNoStore
+	}
+	c = &flusher.Checkpoint{Number: 1, Epoch: 1, NextFile: 1, Clean: true, Log: true}
+	return c, flusher.Publish(db.backend, c)
+}
+
+// refuseForeign answers ErrNotAegis for a directory in which nothing is a store's.
+func refuseForeign(b backends.Backend) error {
+	files, err := b.List()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if isOurs(f.Name) {
+			return nil
+		}
+	}
+	if len(files) > 0 {
+		return fmt.Errorf("%w (found %q)", ErrNotAegis, files[0].Name)
+	}
+	return nil
+}
+
+// storeFile matches the names of a store's files.
+var storeFile = regexp.MustCompile(`^(checkpoint-[0-9a-f]{16}\.[ab]|table-[0-9a-f]{16}|wal-[0-9a-f]{8})$`)
+
+// isOurs reports whether a file could be a store's, by its name.
+func isOurs(name string) bool { return storeFile.MatchString(name) }
+
+// start rewrites what recovery could not be sure of, publishes a checkpoint of the new epoch,
+// and starts the actors. Until here nothing that was read has been answered to anybody.
+func (db *DB) start(r *recovered) (err error) {
+	if db.opts.ReadOnly {
+		db.startReading(r)
+		return nil
+	}
+	limits := *db.opts.Limits
+	c := *r.checkpoint
+	c.Number++
+	c.Epoch = max(c.Epoch, r.log.Epoch()) + 1
+	c.Clean, c.Log = false, !db.opts.DisableWAL
+	var m actors.Machines
+	if c.Log {
+		if m.Walwriter, err = r.log.Start(walwriter.Config{Backend: db.backend, Limits: limits, Epoch: c.Epoch}); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, m.Walwriter.Close())
+			}
+		}()
+	}
+	if err = flusher.Publish(db.backend, &c); err != nil {
+		return err
+	}
+	if !c.Log { // only now does a checkpoint say that there is none
+		if err := walwriter.RemoveAll(db.backend); err != nil {
+			return err
+		}
+	}
+	if r.orphans, err = flusher.RemoveOrphans(db.backend, &c); err != nil {
+		return err
+	}
+	db.blocks.epoch = c.Epoch
+	db.files = flusher.NewFileIDs(c.NextFile)
+	m.Txcoord = txcoord.New(txcoord.Config{
+		Limits: limits, Published: db.pub, Active: r.active, Runs: r.runs, RunSeq: c.Freeze, Last: r.last, Log: c.Log,
+		MaxSnapshotAge: db.opts.MaxSnapshotAge,
+	})
+	m.Flusher = flusher.New(flusher.Config{
+		Backend: db.backend, Limits: limits, Cache: db.cache, Checkpoint: &c, Runs: r.runs, Codec: db.codec, Files: db.files,
+	})
+	m.Evictor = db.newEvictor()
+	db.graph = actors.New(db.rt, limits, db.pub, m, db.failed)
+	db.graph.Start()
+	return nil
+}
+
+// startReading publishes the one View that a read-only store has; only the evictor runs.
+func (db *DB) startReading(r *recovered) {
+	limits := *db.opts.Limits
+	txcoord.New(txcoord.Config{
+		Limits: limits, Published: db.pub, Active: r.active, Runs: r.runs, RunSeq: r.checkpoint.Freeze, Last: r.last, Log: true,
+	})
+	db.graph = actors.New(db.rt, limits, db.pub, actors.Machines{Evictor: db.newEvictor()}, db.failed)
+	db.graph.Start()
+}
+
+func (db *DB) newEvictor() *evictor.Machine {
+	return evictor.New(evictor.Config{Cache: db.cache, Budget: db.opts.MemoryBudget, LiveRatio: db.rt.LiveRatio})
+}
+
+// pagesLoaded is the cache's wake-up. Nothing is loaded before the graph is there.
+func (db *DB) pagesLoaded() { db.graph.PagesLoaded() }
+
+// failed is told of a machine that broke an invariant.
+func (db *DB) failed(err error) {
+	db.log.Error("aegis stopped", "dir", db.dir, "error", err)
+}
+
+// absorbLog brings what a log holds into tables, for a store that goes on without one: it opens
+// with the log and closes cleanly.
+func (db *DB) absorbLog() error {
+	opts := db.opts
+	opts.DisableWAL = false
+	with := &DB{
+		opts: opts, dir: db.dir, codec: db.codec, backend: db.backend, release: func() error { return nil },
+		rt: db.rt, log: db.log, pub: &versions.Published{}, gate: actors.NewGate(), cache: db.cache,
+	}
+	// The cache of r wakes db, which has no graph yet.
+	r, err := with.recover()
+	if err != nil {
+		return err
+	}
+	if err := with.start(r); err != nil {
+		return err
+	}
+	return with.Close()
+}
+
+// dropUnpublished drops the keyspaces of bulk loads that a crash ended between the checkpoint
+// that named their tables and the commit that would have named the keyspace.
+func (db *DB) dropUnpublished(pending []pages.KeyspaceID) error {
+	if len(pending) == 0 || db.opts.ReadOnly {
+		return nil
+	}
+	return db.Update(context.Background(), func(tx *Tx) error {
+		named, err := tx.keyspaceIDs()
+		if err != nil {
+			return err
+		}
+		for _, id := range pending {
+			if named[id] {
+				continue
+			}
+			if err := tx.set(pages.DropKey(id), nil, pages.KindValue); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,260 @@
+package aegis
+
+import (
+	"bytes"
+	"iter"
+	"slices"
+
+	"github.com/aegis-storage/aegis/messages"
+	"github.com/aegis-storage/aegis/pages"
+	"github.com/aegis-storage/aegis/txcoord/versions"
+)
+
+// Range iterates over the keys lo ≤ key < hi of the default keyspace, ascending. A nil lo is the
+// beginning, a nil hi the end. The package's comment tells what iterators promise and how they
+// report errors.
+func (tx *Tx) Range(lo, hi []byte) iter.Seq2[[]byte, []byte] { return tx.def.Range(lo, hi) }
+
+// RangeBackward is Range in descending order.
+func (tx *Tx) RangeBackward(lo, hi []byte) iter.Seq2[[]byte, []byte] {
+	return tx.def.RangeBackward(lo, hi)
+}
+
+// Prefix iterates over the keys of the default keyspace that begin with prefix, ascending.
+func (tx *Tx) Prefix(prefix []byte) iter.Seq2[[]byte, []byte] { return tx.def.Prefix(prefix) }
+
+// PrefixBackward is Prefix in descending order.
+func (tx *Tx) PrefixBackward(prefix []byte) iter.Seq2[[]byte, []byte] {
+	return tx.def.PrefixBackward(prefix)
+}
+
+// Range iterates over the keys lo ≤ key < hi, ascending. See Tx.Range.
+func (k *Keyspace) Range(lo, hi []byte) iter.Seq2[[]byte, []byte] { return k.scan(lo, hi, false) }
+
+// RangeBackward is Range in descending order.
+func (k *Keyspace) RangeBackward(lo, hi []byte) iter.Seq2[[]byte, []byte] {
+	return k.scan(lo, hi, true)
+}
+
+// Prefix iterates over the keys that begin with prefix, ascending.
+func (k *Keyspace) Prefix(prefix []byte) iter.Seq2[[]byte, []byte] {
+	return k.scan(prefix, pages.PrefixEnd(prefix), false)
+}
+
+// PrefixBackward is Prefix in descending order.
+func (k *Keyspace) PrefixBackward(prefix []byte) iter.Seq2[[]byte, []byte] {
+	return k.scan(prefix, pages.PrefixEnd(prefix), true)
+}
+
+func (k *Keyspace) scan(lo, hi []byte, backward bool) iter.Seq2[[]byte, []byte] {
+	from := pages.AppendKey(nil, k.id, lo)
+	to := pages.PrefixEnd(pages.AppendKeyspace(nil, k.id))
+	if hi != nil {
+		to = pages.AppendKey(nil, k.id, hi)
+	}
+	return func(yield func(k, v []byte) bool) {
+		tx := k.tx
+		if err := k.usable(); err != nil {
+			_ = tx.fail(err)
+			return
+		}
+		if bytes.Compare(from, to) >= 0 {
+			return
+		}
+		tx.db.rt.Park(tx.ctx, nil)
+		s := scan{tx: tx, prefix: len(from) - len(lo), lo: from, hi: to, backward: backward}
+		defer s.note()
+		s.run(yield)
+	}
+}
+
+// scan is one loop over a range of internal keys.
+type scan struct {
+	tx       *Tx
+	prefix   int // bytes of the keyspace in front of each key
+	lo, hi   []byte
+	backward bool
+
+	heap   []head
+	last   []byte // the last internal key that the loop came to
+	ended  bool   // the loop saw the whole range
+	maxSeq pages.Seq
+}
+
+// head is a source that has a position, with its key at hand. rank is its place in the order of
+// the sources.
+type head struct {
+	key  []byte
+	rank int
+	src  source
+}
+
+// run merges the sources and yields what is not deleted.
+func (s *scan) run(yield func(k, v []byte) bool) {
+	snap, release := s.tx.readSnapshot(s.lo)
+	defer release()
+	if !s.open(snap) {
+		return
+	}
+	for len(s.heap) > 0 {
+		if snap.Expired() {
+			// The entry at hand may have been read after its protection ended.
+			_ = s.tx.fail(ErrSnapshotTooOld)
+			return
+		}
+		top := &s.heap[0]
+		s.last = top.key
+		if !s.tx.readOnly {
+			s.maxSeq = max(s.maxSeq, top.src.seq())
+		}
+		if top.src.Kind() == pages.KindValue {
+			key := top.key[s.prefix:]
+			if !yield(key[:len(key):len(key)], top.src.Value()) {
+				return
+			}
+			if s.tx.done {
+				_ = s.tx.fail(ErrTxDone)
+				return
+			}
+			s.tx.db.rt.Park(s.tx.ctx, nil)
+		}
+		if !s.advance() {
+			return
+		}
+	}
+	s.ended = true
+}
+
+// open positions every source at its first entry.
+func (s *scan) open(snap *versions.Snapshot) bool {
+	rank := 0
+	add := func(src source) bool {
+		start := s.lo
+		if s.backward {
+			start = s.hi
+		}
+		if src.seek(s.tx.ctx, start, s.backward) {
+			s.heap = append(s.heap, head{src.Key(), rank, src})
+		} else if err := src.failure(); err != nil {
+			_ = s.tx.fail(err)
+			return false
+		}
+		rank++
+		return true
+	}
+	if s.tx.writes != nil && s.tx.writes.Len() > 0 {
+		add(newOwnSource(s.tx.writes, s.lo, s.hi))
+	}
+	for _, x := range append([]*versions.Index{snap.View.Active}, snap.View.Frozen...) {
+		if x.Len() > 0 {
+			add(indexSource{x.NewCursor(snap.Seq, s.lo, s.hi)})
+		}
+	}
+	for _, r := range snap.View.Runs {
+		if !add(runSource{r.NewCursor(pages.CursorOptions{Lo: s.lo, Hi: s.hi, ScanCold: true})}) {
+			return false
+		}
+	}
+	for i := len(s.heap)/2 - 1; i >= 0; i-- {
+		s.sink(i)
+	}
+	return true
+}
+
+// advance moves every source past the present key: older versions of it do not count.
+func (s *scan) advance() bool {
+	if len(s.heap) == 1 {
+		return s.step()
+	}
+	key := s.last
+	for len(s.heap) > 0 && bytes.Equal(s.heap[0].key, key) {
+		if !s.step() {
+			return false
+		}
+	}
+	return true
+}
+
+// step moves the foremost source by one entry and restores the heap.
+func (s *scan) step() bool {
+	top := &s.heap[0]
+	if top.src.next(s.tx.ctx, s.backward) {
+		top.key = top.src.Key()
+	} else if err := top.src.failure(); err != nil {
+		_ = s.tx.fail(err)
+		return false
+	} else {
+		last := len(s.heap) - 1
+		s.heap[0] = s.heap[last]
+		s.heap = s.heap[:last]
+	}
+	s.sink(0)
+	return true
+}
+
+// sink restores the heap below i.
+func (s *scan) sink(i int) {
+	for {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < len(s.heap); c++ {
+			if s.before(&s.heap[c], &s.heap[least]) {
+				least = c
+			}
+		}
+		if least == i {
+			return
+		}
+		s.heap[i], s.heap[least] = s.heap[least], s.heap[i]
+		i = least
+	}
+}
+
+func (s *scan) before(a, b *head) bool {
+	switch c := bytes.Compare(a.key, b.key); {
+	case c == 0:
+		return a.rank < b.rank
+	case s.backward:
+		return c > 0
+	default:
+		return c < 0
+	}
+}
+
+// note records what the loop has read: the whole range, or up to where it stopped.
+func (s *scan) note() {
+	tx := s.tx
+	if tx.readOnly || tx.done {
+		return
+	}
+	tx.maxRead = max(tx.maxRead, s.maxSeq)
+	if tx.isolation != Serializable {
+		return
+	}
+	r := messages.Range{Lo: s.lo, Hi: s.hi}
+	switch {
+	case s.ended:
+	case s.last == nil:
+		return
+	case s.backward:
+		r.Lo = s.last
+	default:
+		r.Hi = append(slices.Clone(s.last), 0)
+	}
+	tx.ranges = append(tx.ranges, r)
+}
+
+// joinRanges sorts ranges by their beginning and joins those that overlap or touch.
+func joinRanges(ranges []messages.Range) []messages.Range {
+	slices.SortFunc(ranges, func(a, b messages.Range) int { return bytes.Compare(a.Lo, b.Lo) })
+	joined := ranges[:1]
+	for _, r := range ranges[1:] {
+		last := &joined[len(joined)-1]
+		switch {
+		case last.Hi != nil && bytes.Compare(r.Lo, last.Hi) > 0:
+			joined = append(joined, r)
+		case r.Hi == nil || (last.Hi != nil && bytes.Compare(r.Hi, last.Hi) > 0):
+			last.Hi = r.Hi
+		}
+	}
+	return joined
+}

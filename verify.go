@@ -1,0 +1,95 @@
+package aegis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/aegis-storage/aegis/flusher"
+	"github.com/aegis-storage/aegis/pages"
+	"github.com/aegis-storage/aegis/walwriter"
+)
+
+// Verify reads all that is stored, past the cache: every page of every table, both copies of
+// the checkpoint and the log. It returns nil if all of it is sound, and otherwise every fault
+// that was found, joined: *CorruptionErrors that name file and offset, and errors of reading.
+// The store goes on meanwhile. progress (nil: nobody) is told bytes.
+func (db *DB) Verify(ctx context.Context, progress func(Progress)) error {
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.leave()
+	if progress == nil {
+		progress = func(Progress) {}
+	}
+	snap := db.pub.Acquire(false, db.rt.Now())
+	defer snap.Release()
+	var total, done int64
+	for _, r := range snap.View.Runs {
+		for _, t := range r.Tables {
+			total += t.Meta().Size
+		}
+	}
+	var errs []error
+	for i, r := range snap.View.Runs {
+		if err := r.Check(); err != nil {
+			errs = append(errs, fmt.Errorf("aegis: run %d: %w", i, err))
+		}
+		for _, t := range r.Tables {
+			errs = append(errs, t.Verify(ctx, func(n int64) {
+				done += n
+				progress(Progress{Stage: "tables", Done: done, Total: total, Unit: "bytes"})
+			})...)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	progress(Progress{Stage: "log"})
+	return errors.Join(append(errs, db.verifyLog(ctx))...)
+}
+
+// verifyLog reads the checkpoint's copies and replays the log into nothing, which the engine goes
+// on writing, recycling and removing meanwhile. What only looks like a fault because of that does
+// not look the same twice.
+func (db *DB) verifyLog(ctx context.Context) error {
+	var last error
+	for range verifyAttempts {
+		err := db.verifyLogOnce(ctx)
+		if err == nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if last != nil && last.Error() == err.Error() && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		last = err
+	}
+	return last
+}
+
+// verifyAttempts bounds how often a log is read that looks different each time.
+const verifyAttempts = 100
+
+func (db *DB) verifyLogOnce(ctx context.Context) error {
+	c, err := flusher.Load(db.backend)
+	if err == nil && c == nil { // a directory that is read while files come and go may show neither
+		err = fmt.Errorf("aegis: no checkpoint: %w", fs.ErrNotExist)
+	}
+	if err != nil {
+		return err
+	}
+	err = flusher.CheckCopies(db.backend, c.Number)
+	if err != nil && flusher.CheckCopies(db.backend, c.Number-1) == nil {
+		err = nil // the newest one is being written: until it is durable the one before stays
+	}
+	if err != nil || !c.Log || c.Clean {
+		return err
+	}
+	from := walwriter.Source{Seq: c.Freeze, Epoch: c.Epoch}
+	log, err := walwriter.Recover(db.backend, from, func(pages.Seq, []byte) error { return ctx.Err() }, func(int64, int64) {})
+	if err != nil {
+		return err
+	}
+	return log.Close()
+}
