@@ -37,8 +37,9 @@ var (
 	// ErrNoSpace: the medium is full. Nothing of the transaction was applied, and writing goes on by
 	// itself when there is space again.
 	ErrNoSpace = messages.ErrNoSpace
-	// ErrStalled: flushes fail (the cause is wrapped) and memory is full of what they should write.
-	// Nothing of the transaction was applied; writing goes on by itself when a flush succeeds.
+	// ErrStalled: memory is full of commits whose flushes fail, or no log segment can be prepared, for
+	// another cause than a full medium; the cause is wrapped. Nothing of the transaction was
+	// applied, and writing goes on by itself when the medium does.
 	ErrStalled = messages.ErrStalled
 	// ErrTooLarge: a key, a value or a transaction is above its limit.
 	ErrTooLarge = messages.ErrTooLarge

@@ -10,10 +10,11 @@ var (
 	// ErrNoSpace: the log has no prepared space left and the medium is full. Nothing of the
 	// refused transaction was applied. Writing goes on by itself when space returns.
 	ErrNoSpace = errors.New("aegis: no space left for the log")
-	// ErrStalled: memory is full of commits that cannot be flushed, because writing tables fails; the
-	// cause is wrapped. Nothing of the refused transaction was applied. Writing goes on by itself
-	// when a flush succeeds.
-	ErrStalled = errors.New("aegis: writes are refused while flushes fail")
+	// ErrStalled: memory is full of commits that cannot be flushed because writing tables fails, or
+	// no log segment can be prepared, for another cause than a full medium; the cause is wrapped.
+	// Nothing of the refused transaction was applied. Writing goes on by itself when the medium
+	// does.
+	ErrStalled = errors.New("aegis: writes are refused while the medium fails")
 	// ErrPoisoned: a log write or sync failed, or an invariant broke. What is durable can still
 	// be read; reopen the store to write again. The first cause is wrapped.
 	ErrPoisoned = errors.New("aegis: engine stopped after a failure, reopen the store")

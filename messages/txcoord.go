@@ -78,8 +78,9 @@ type Written struct {
 	Buffer   []byte
 }
 
-// NoSpace: walwriter → txcoord: no segment can be prepared. It is withdrawn by the next
-// Written whose Credit is above zero.
+// NoSpace: walwriter → txcoord: no segment can be prepared. Err is ErrNoSpace, or ErrStalled for
+// another cause than a full medium. It is withdrawn by the next Written whose Credit is above
+// zero.
 type NoSpace struct{ Err error }
 
 // Poisoned: walwriter → txcoord (and the shell → txcoord, when another machine broke an

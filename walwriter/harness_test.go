@@ -126,7 +126,8 @@ func (h *harness) deliver() error {
 			}
 			h.durable = msg.UpTo
 		case messages.NoSpace:
-			if !errors.Is(msg.Err, messages.ErrNoSpace) {
+			if full := errors.Is(msg.Err, backends.ErrNoSpace); errors.Is(msg.Err, messages.ErrNoSpace) != full ||
+				errors.Is(msg.Err, messages.ErrStalled) == full {
 				return fmt.Errorf("NoSpace with %w", msg.Err)
 			}
 			h.noSpace = msg.Err

@@ -257,9 +257,11 @@ func (m *Machine) reportNoSpace(out *Outbox) {
 		return
 	}
 	m.noSpace, m.reserve = true, 0
-	out.Txcoord = append(out.Txcoord, messages.NoSpace{
-		Err: fmt.Errorf("%w: walwriter: %w", messages.ErrNoSpace, m.prepareErr),
-	})
+	why := messages.ErrStalled
+	if errors.Is(m.prepareErr, backends.ErrNoSpace) {
+		why = messages.ErrNoSpace
+	}
+	out.Txcoord = append(out.Txcoord, messages.NoSpace{Err: fmt.Errorf("%w: walwriter: %w", why, m.prepareErr)})
 }
 
 // askForTick keeps one Tick on its way while there is something to try again or to close.

@@ -12,7 +12,13 @@ import (
 	"github.com/aegis-storage/aegis/pages"
 )
 
-func TestPrepareFailureIsNoSpace(t *testing.T) {
+func TestPrepareFailureIsNoSpace(t *testing.T) { testPrepareFailure(t, backends.ErrNoSpace) }
+
+// TestPrepareFailureIsStall: a medium that is not full is not said to be.
+func TestPrepareFailureIsStall(t *testing.T) { testPrepareFailure(t, errors.New("input/output error")) }
+
+func testPrepareFailure(t *testing.T, cause error) {
+	t.Helper()
 	d := newDisk()
 	l := testLimits()
 	l.FirstSegment = 20 << 10
@@ -20,7 +26,7 @@ func TestPrepareFailureIsNoSpace(t *testing.T) {
 	full := true
 	d.fail = func(call, name string) error {
 		if full && call == "write" && name != "wal-00000001" {
-			return fmt.Errorf("write %s: %w", name, backends.ErrNoSpace)
+			return fmt.Errorf("write %s: %w", name, cause)
 		}
 		return nil
 	}
@@ -35,7 +41,7 @@ func TestPrepareFailureIsNoSpace(t *testing.T) {
 		t.Fatalf("NoSpace with a credit of %d", h.credit)
 	}
 	h.mustAppend(t, true, noise(rand.New(rand.NewPCG(1, 9)), 5000))
-	if !errors.Is(h.noSpace, backends.ErrNoSpace) {
+	if !errors.Is(h.noSpace, cause) {
 		t.Fatalf("no NoSpace with a credit of %d", h.credit)
 	}
 	// What is left can be used to the last byte.
