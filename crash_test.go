@@ -34,10 +34,12 @@ func crashCount(t testing.TB, name string, count int) int {
 	return count
 }
 
-// crashWatch ends the process with all stacks if a test hangs.
+// crashWatch ends the process with all stacks if a test hangs. limit is ample for a quiet machine;
+// a busy one may be several times slower without anything being wrong.
 func crashWatch(t testing.TB, what string, limit time.Duration) (stop func()) {
 	t.Helper()
-	timer := time.AfterFunc(limit, func() {
+	const busy = 8
+	timer := time.AfterFunc(busy*limit, func() {
 		buf := make([]byte, 1<<20)
 		panic(fmt.Sprintf("%s hangs\n%s", what, buf[:runtime.Stack(buf, true)]))
 	})

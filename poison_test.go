@@ -212,7 +212,7 @@ func TestContextEndsDuringCommit(t *testing.T) {
 		{"Sync", false, db.Sync},
 		{"Checkpoint", false, db.Checkpoint},
 	} {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		if err := c.f(ctx); errors.Is(err, aegis.ErrOutcomeUnknown) != c.commits || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s with a stuck sync: %v, want the context's error, with ErrOutcomeUnknown: %t", c.name, err, c.commits)
 		}
