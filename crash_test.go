@@ -17,8 +17,7 @@ import (
 
 // The real engine, with its goroutines, over a disk that loses its power at a random call, again
 // and again, during recovery and Close too. AEGIS_CRASH_SEEDS sets how many seeds are run,
-// AEGIS_CRASH_SEED runs one alone. With goroutines a seed does not repeat exactly; the simulator
-// in sim does that.
+// AEGIS_CRASH_SEED runs one alone. With goroutines a seed does not repeat exactly.
 
 // crashCount is the number of seeds, and of rounds of other tests here, with a default.
 func crashCount(t testing.TB, name string, count int) int {

@@ -34,6 +34,7 @@ type Options struct {
 	// MemoryBudget bounds the bytes of memory that recent writes, cached pages and filters hold
 	// together. Cached pages get what the version indexes leave, less what the garbage collector
 	// needs to keep the process itself near the budget. Default: 256 MiB. At least 64 KiB.
+	// Indexes that only open transactions still hold are not counted; MaxSnapshotAge bounds those.
 	MemoryBudget int64
 
 	// Durability of commits that do not choose their own: Sync, or NoSync. Default: sync.
