@@ -21,10 +21,11 @@ func (tx *Tx) Commit() error {
 	}
 	defer tx.db.leave()
 	defer tx.end()
-	start := tx.db.commit.start(tx.db.rt, tx.durability)
+	watch := tx.db.latency.startCommit(tx.durability)
 	r, abandoned := tx.db.graph.Commit(tx.ctx, c)
-	tx.db.commit.stop(tx.db.rt, start)
+	tx.db.latency.stop(watch, &tx.db.latency.commit)
 	tx.db.recycle(c, abandoned)
+	tx.seq = uint64(r.Seq)
 	return r.Err
 }
 
@@ -197,9 +198,9 @@ func (db *DB) put(ctx context.Context, key, value []byte, kind pages.Kind) error
 	c := db.request()
 	c.Batch, c.Ops = messages.AppendOp(c.Batch, c.Ops, kind, pages.Hash(internal), internal, value)
 	c.Snapshot, c.Durability = pages.MaxSeq, db.opts.Durability
-	start := db.commit.start(db.rt, c.Durability)
+	watch := db.latency.startCommit(c.Durability)
 	r, abandoned := db.graph.Commit(ctx, c)
-	db.commit.stop(db.rt, start)
+	db.latency.stop(watch, &db.latency.commit)
 	db.recycle(c, abandoned)
 	return r.Err
 }
@@ -227,8 +228,10 @@ func (db *DB) Get(ctx context.Context, key []byte) ([]byte, error) {
 	}
 	var buf [keyBuffer]byte
 	internal := pages.AppendKey(buf[:0], pages.DefaultKeyspace, key)
+	watch := db.latency.startGet()
 	db.rt.Park(ctx, nil)
 	value, kind, _, ok, err := db.pub.Get(ctx, internal, pages.Hash(internal))
+	db.latency.stop(watch, &db.latency.get)
 	if err != nil {
 		if db.closed() {
 			return nil, ErrClosed

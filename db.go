@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aegis-storage/aegis/actors"
@@ -39,13 +40,14 @@ type DB struct {
 	log     *slog.Logger
 
 	commits sync.Pool // *messages.Commit
-	commit  latency   // of Sync commits
+	latency latencies
 	opened  time.Time
 	reopen  RecoveryStats
 
 	gate     *actors.Gate // of calls that use the graph
 	closeErr error
-	closing  sync.Once
+	closing  atomic.Bool
+	over     *actors.Latch // closeErr is known
 }
 
 // enter admits a call that uses the graph. Every nil is followed by one leave.
@@ -73,7 +75,12 @@ func (db *DB) enterWrite() error {
 // the checkpoint cannot be written Close says why; nothing is lost then, the log is still there.
 // Close can be called again and returns the same.
 func (db *DB) Close() error {
-	db.closing.Do(func() { db.closeErr = db.shutdown() })
+	if db.closing.Swap(true) {
+		db.over.Wait(db.rt)
+		return db.closeErr
+	}
+	db.closeErr = db.shutdown()
+	db.over.Open()
 	return db.closeErr
 }
 

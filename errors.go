@@ -25,7 +25,9 @@ var (
 var (
 	// ErrNotFound: the key, keyspace or block is not there.
 	ErrNotFound = errors.New("aegis: not found")
-	// ErrSnapshotTooOld: the transaction was open for longer than Options.MaxSnapshotAge.
+	// ErrSnapshotTooOld: the transaction was open for longer than Options.MaxSnapshotAge, or was the
+	// oldest one when all open ones together held too much (Options.MemoryBudget says how much). What
+	// it read before is right; nothing of it was committed. Begin again.
 	ErrSnapshotTooOld = errors.New("aegis: the snapshot is too old, begin again")
 )
 

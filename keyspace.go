@@ -59,7 +59,22 @@ func (tx *Tx) Keyspace(name string) (*Keyspace, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keyspace{tx: tx, id: entry.ID, name: name, catalog: pages.NameKey(name)}, nil
+	key := pages.NameKey(name)
+	if slices.Contains(tx.created, entry.ID) && !tx.wrote(key) {
+		// With ReadCommitted: another transaction has taken the id that this one gave to a keyspace of
+		// its own. Commit would refuse; until then their keys must not be mixed.
+		return nil, tx.fail(fmt.Errorf("keyspace %q: %w", name, ErrConflict))
+	}
+	return &Keyspace{tx: tx, id: entry.ID, name: name, catalog: key}, nil
+}
+
+// wrote reports whether the transaction itself has written or removed an internal key.
+func (tx *Tx) wrote(internal []byte) bool {
+	if tx.writes == nil {
+		return false
+	}
+	_, ok := tx.writes.Get(write{key: internal})
+	return ok
 }
 
 // catalogEntry reads the catalog. The read is validated at every isolation level, because what
@@ -127,20 +142,36 @@ func (db *DB) keyspaceCodec(name string, o KeyspaceOptions) (pages.Codec, error)
 // nextKeyspaceID counts the catalog's id counter up. Two transactions that create keyspaces
 // conflict here; ids are never used again.
 func (tx *Tx) nextKeyspaceID() (pages.KeyspaceID, error) {
+	id, err := tx.keyspaceCounter()
+	if err != nil {
+		return 0, err
+	}
 	key := pages.NextIDKey()
-	id := pages.FirstUserKeyspace
-	value, err := tx.get(key)
+	tx.rely(key)
+	return id, tx.set(key, binary.BigEndian.AppendUint32(nil, uint32(id)+1), pages.KindValue)
+}
+
+// keyspaceCounter returns the id that the next keyspace gets.
+func (tx *Tx) keyspaceCounter() (pages.KeyspaceID, error) {
+	value, err := tx.get(pages.NextIDKey())
 	switch {
 	case errors.Is(err, ErrNotFound):
+		return pages.FirstUserKeyspace, nil
 	case err != nil:
 		return 0, err
 	case len(value) != 4:
 		return 0, tx.fail(fmt.Errorf("aegis: keyspace counter has %d bytes, not 4", len(value)))
-	default:
-		id = pages.KeyspaceID(binary.BigEndian.Uint32(value))
 	}
-	tx.rely(key)
-	return id, tx.set(key, binary.BigEndian.AppendUint32(nil, uint32(id)+1), pages.KindValue)
+	return pages.KeyspaceID(binary.BigEndian.Uint32(value)), nil
+}
+
+// skipKeyspaceID sees to it that no keyspace gets the id from now on.
+func (tx *Tx) skipKeyspaceID(id pages.KeyspaceID) error {
+	next, err := tx.keyspaceCounter()
+	if err != nil || next > id {
+		return err
+	}
+	return tx.set(pages.NextIDKey(), binary.BigEndian.AppendUint32(nil, uint32(id)+1), pages.KindValue)
 }
 
 // DropKeyspace removes a keyspace with all it holds, as part of the transaction, or answers
@@ -240,7 +271,11 @@ func (k *Keyspace) Get(key []byte) ([]byte, error) {
 	if err := cmp.Or(k.usable(), checkKey(key)); err != nil {
 		return nil, err
 	}
-	return k.tx.get(k.internal(key))
+	latency := &k.tx.db.latency
+	watch := latency.startGet()
+	value, err := k.tx.get(k.internal(key))
+	latency.stop(watch, &latency.get)
+	return value, err
 }
 
 // Put sets key. See Tx.Put.

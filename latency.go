@@ -4,92 +4,159 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"github.com/aegis-storage/aegis/actors"
+	"github.com/aegis-storage/aegis/pages"
 )
 
-// latency is a histogram of durations, lock-free. Bucket i counts durations below 2^(i/4)
-// microseconds or so: four buckets to each doubling.
-type latency struct {
-	buckets [latencyBuckets]atomic.Uint64
-	sum     atomic.Int64 // nanoseconds
-	seen    atomic.Uint64
+// LatencyStats tell how long operations took since Open, by the Runtime's clock, also those that
+// failed. A Count is of what was timed: where that is one call in so many, clients' goroutines
+// count their calls apart, and the first one of each is timed.
+type LatencyStats struct {
+	Commit    Latency // Commit, Put and Delete, which wait: each Sync one, one NoSync one in 16
+	Get       Latency // of all kinds, own writes included: one in 64
+	ScanFirst Latency // each scan, until it has its first entry or knows that there is none
+	Scan      Latency // each scan, with all that the loop's body does
+	PageLoad  Latency // each cache miss: a page read, checked and decoded
+	LogSync   Latency // each synced group of commits: its write and its sync
+	Flush     Latency // each table-writing flush of a version index
+	MergeStep Latency // each step of a merge
+	// Checkpoint is each publication of a checkpoint: after a flush, a merge step or a bulk load.
+	Checkpoint Latency
 }
 
-const (
-	latencyBuckets = 128
-	// sampleNoSync: one in so many NoSync commits is timed, as reading the clock twice would cost
-	// a tenth of such a commit.
-	sampleNoSync = 16
-)
-
-// start returns the time, or zero if this commit is not timed.
-func (l *latency) start(rt Runtime, d Durability) time.Time {
-	if d == NoSync && l.seen.Add(1)%sampleNoSync != 0 {
-		return time.Time{}
-	}
-	return rt.Now()
-}
-
-func (l *latency) stop(rt Runtime, start time.Time) {
-	if start.IsZero() {
-		return
-	}
-	d := rt.Now().Sub(start)
-	l.buckets[latencyBucket(d)].Add(1)
-	l.sum.Add(int64(d))
-}
-
-// latencyBucket: the position of the highest bit of d in units of 64 ns, and the two bits after
-// it.
-func latencyBucket(d time.Duration) int {
-	n := uint64(max(d, 0)) >> 6
-	if n < 4 {
-		return int(n)
-	}
-	high := bits.Len64(n) - 1
-	return min(high*4-4+int(n>>(high-2)&3), latencyBuckets-1)
-}
-
-// latencyBound is the upper bound of bucket i.
-func latencyBound(i int) time.Duration {
-	if i < 4 {
-		return time.Duration(i+1) << 6
-	}
-	high, part := (i+4)/4, (i+4)%4
-	return time.Duration(uint64(5+part)<<(high-2)) << 6
-}
-
-// Latency is what a histogram says, each figure within a quarter of the truth.
+// Latency is what a histogram says: each figure but Count and Mean, which are exact, is at most a
+// quarter above the truth.
 type Latency struct {
 	Count              uint64
 	Mean               time.Duration
 	P50, P90, P99, Max time.Duration
 }
 
-func (l *latency) figures() (f Latency) {
-	var counts [latencyBuckets]uint64
+// Reading the clock twice takes 100 ns: a tenth of a NoSync commit, a seventh of a cached get.
+const (
+	sampleNoSync = 16
+	sampleGet    = 64
+)
+
+// latencies are a store's histograms.
+type latencies struct {
+	rt               Runtime
+	noSyncs, gets    pages.Striped
+	commit, get      histogram
+	scanFirst, scan  histogram
+	load, sync       histogram
+	flush, step, ckp histogram
+}
+
+// observe takes what the actors report. The jobs are the ones that their machines name so.
+func (l *latencies) observe(work string, took time.Duration) {
+	switch work {
+	case actors.LogSync:
+		l.sync.record(took)
+	case "*flusher.flushJob":
+		l.flush.record(took)
+	case "*flusher.stepJob":
+		l.step.record(took)
+	case "*flusher.publishJob":
+		l.ckp.record(took)
+	}
+}
+
+func (l *latencies) stats() LatencyStats {
+	return LatencyStats{
+		Commit: l.commit.figures(), Get: l.get.figures(), ScanFirst: l.scanFirst.figures(), Scan: l.scan.figures(),
+		PageLoad: l.load.figures(), LogSync: l.sync.figures(), Flush: l.flush.figures(),
+		MergeStep: l.step.figures(), Checkpoint: l.ckp.figures(),
+	}
+}
+
+// stopwatch times one operation, or does not.
+type stopwatch struct {
+	start   time.Time
+	running bool
+}
+
+func (l *latencies) startCommit(d Durability) stopwatch {
+	if d == NoSync && l.noSyncs.Add()%sampleNoSync != 1 {
+		return stopwatch{}
+	}
+	return stopwatch{l.rt.Now(), true}
+}
+
+func (l *latencies) startGet() stopwatch {
+	if l.gets.Add()%sampleGet != 1 {
+		return stopwatch{}
+	}
+	return stopwatch{l.rt.Now(), true}
+}
+
+// stop records what a running stopwatch shows.
+func (l *latencies) stop(w stopwatch, h *histogram) {
+	if w.running {
+		h.record(l.rt.Now().Sub(w.start))
+	}
+}
+
+// histogram counts durations, lock-free: four buckets to each doubling, up to six days.
+type histogram struct {
+	buckets [histogramBuckets]atomic.Uint64
+	sum     atomic.Int64 // nanoseconds
+}
+
+const histogramBuckets = 192
+
+func (h *histogram) record(d time.Duration) {
+	d = max(d, 0)
+	h.buckets[bucketOf(d)].Add(1)
+	h.sum.Add(int64(d))
+}
+
+// bucketOf is the position of d's highest bit and the two bits after it. Each duration below 4 ns
+// has a bucket of its own; the last bucket takes what is above all.
+func bucketOf(d time.Duration) int {
+	n := uint64(d)
+	if n < 4 {
+		return int(n)
+	}
+	high := bits.Len64(n) - 1
+	return min(high*4-4+int(n>>(high-2)&3), histogramBuckets-1)
+}
+
+// bucketMax is the longest duration of bucket i.
+func bucketMax(i int) time.Duration {
+	if i < 4 {
+		return time.Duration(i)
+	}
+	high, part := (i+4)/4, (i+4)%4
+	return time.Duration(uint64(5+part)<<(high-2)) - 1
+}
+
+func (h *histogram) figures() (f Latency) {
+	var counts [histogramBuckets]uint64
 	for i := range counts {
-		counts[i] = l.buckets[i].Load()
+		counts[i] = h.buckets[i].Load()
 		f.Count += counts[i]
 	}
 	if f.Count == 0 {
 		return f
 	}
-	f.Mean = time.Duration(uint64(l.sum.Load()) / f.Count)
+	f.Mean = time.Duration(uint64(h.sum.Load()) / f.Count)
 	var below uint64
 	for i, n := range counts {
 		if n == 0 {
 			continue
 		}
 		for _, q := range []struct {
-			share float64
-			to    *time.Duration
-		}{{0.5, &f.P50}, {0.9, &f.P90}, {0.99, &f.P99}} {
-			if want := q.share * float64(f.Count); float64(below) < want && float64(below+n) >= want {
-				*q.to = latencyBound(i)
+			percent uint64
+			to      *time.Duration
+		}{{50, &f.P50}, {90, &f.P90}, {99, &f.P99}} {
+			if want := q.percent * f.Count; below*100 < want && (below+n)*100 >= want {
+				*q.to = bucketMax(i)
 			}
 		}
 		below += n
-		f.Max = latencyBound(i)
+		f.Max = bucketMax(i)
 	}
 	return f
 }

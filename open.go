@@ -12,7 +12,6 @@ import (
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/evictor"
 	"github.com/aegis-storage/aegis/flusher"
-	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
 	"github.com/aegis-storage/aegis/txcoord"
 	"github.com/aegis-storage/aegis/txcoord/versions"
@@ -60,7 +59,8 @@ func Open(dir string, options *Options) (*DB, error) {
 	}
 	db := &DB{
 		opts: opts, dir: dir, codec: codec, backend: backend, release: release,
-		rt: opts.Runtime, log: opts.Logger, pub: &versions.Published{}, gate: actors.NewGate(),
+		rt: opts.Runtime, log: opts.Logger, pub: &versions.Published{}, gate: actors.NewGate(), over: actors.NewLatch(),
+		latency: latencies{rt: opts.Runtime},
 	}
 	if err := db.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("aegis: open %s: %w", dir, spaceError(err)), release())
@@ -104,67 +104,68 @@ type recovered struct {
 	active     *versions.Index
 	last       pages.Seq
 	orphans    int
+	first      bool // the checkpoint was published by this Open, as the first of a new store
 }
 
 // recover reads the newest checkpoint and replays the log behind it, in memory. It changes
 // nothing on the backend, except that it makes the first checkpoint of a new store.
 func (db *DB) recover() (*recovered, error) {
-	c, err := db.loadCheckpoint()
+	c, first, err := db.loadCheckpoint()
 	if err != nil {
 		return nil, err
 	}
 	db.cache = pages.NewCache(db.rt, db.pagesLoaded)
-	r := &recovered{checkpoint: c, last: c.Freeze}
+	db.cache.TimeLoads(db.rt.Now, db.latency.load.record)
+	r := &recovered{checkpoint: c, last: c.Freeze, first: first}
 	if r.runs, err = flusher.Open(db.backend, c, db.cache); err != nil {
 		return nil, err
 	}
 	limits := db.opts.Limits
 	r.active = versions.NewIndex(c.Freeze, versions.IndexOptions{ChunkBytes: limits.ChunkBytes})
 	from := walwriter.Source{Seq: c.Freeze, Epoch: c.Epoch, Clean: c.Clean || !c.Log}
-	r.log, err = walwriter.Recover(db.backend, from, r.replay(limits), func(done, total int64) {
+	log, err := walwriter.NewReplay(db.backend, from, func(done, total int64) {
 		db.opts.Progress(Progress{Stage: "recovery", Done: done, Total: total, Unit: "bytes"})
 	})
-	return r, err
-}
-
-// replay returns what applies one log record: the same insertion that commits use.
-func (r *recovered) replay(limits *messages.Limits) func(seq pages.Seq, batch []byte) error {
-	var ops []messages.Op
-	keep := &versions.Keep{}
-	return func(seq pages.Seq, batch []byte) (err error) {
-		if ops, err = messages.DecodeBatch(batch, ops[:0]); err != nil {
-			return err
-		}
-		txcoord.Insert(r.active, batch, ops, seq, limits.ChunkBytes, keep, true)
-		r.last = seq
-		return nil
+	if err != nil {
+		return nil, err
 	}
+	defer log.Close()
+	if err := r.replay(log, db.rt, limits.ChunkBytes); err != nil {
+		return nil, err
+	}
+	r.log = log.Recovered()
+	return r, nil
 }
 
 // loadCheckpoint returns the newest checkpoint. In an empty directory it publishes the first
 // one: empty, clean, of epoch 1. From then on the directory is a store's.
-func (db *DB) loadCheckpoint() (*flusher.Checkpoint, error) {
-	c, err := flusher.Load(db.backend)
+func (db *DB) loadCheckpoint() (c *flusher.Checkpoint, first bool, err error) {
+	c, err = flusher.Load(db.backend)
 	if err != nil || c != nil {
-		return c, err
+		return c, false, err
 	}
 	files, err := db.backend.List()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, f := range files {
 		switch {
 		case !isOurs(f.Name):
-			return nil, fmt.Errorf("%w (found %q)", ErrNotAegis, f.Name)
+			return nil, false, fmt.Errorf("%w (found %q)", ErrNotAegis, f.Name)
 		case !strings.HasPrefix(f.Name, "checkpoint-"): // such a one is torn, of an Open that a crash ended
-			return nil, &CorruptionError{File: f.Name, What: "a store's file, but the store's checkpoint is missing"}
+			return nil, false, &CorruptionError{File: f.Name, What: "a store's file, but the store's checkpoint is missing"}
 		}
 	}
 	if db.opts.ReadOnly {
-		return nil, ErrNoStore
+		return nil, false, ErrNoStore
+	}
+	// An attempt before this one may have left files that it removed again, but not for good: beside
+	// what this one leaves they would look like a store that has lost its checkpoint.
+	if err := db.backend.SyncDir(); err != nil {
+		return nil, false, err
 	}
 	c = &flusher.Checkpoint{Number: 1, Epoch: 1, NextFile: 1, Clean: true, Log: true}
-	return c, flusher.Publish(db.backend, c)
+	return c, true, flusher.Publish(db.backend, c)
 }
 
 // refuseForeign answers ErrNotAegis for a directory in which nothing is a store's.
@@ -204,6 +205,9 @@ func (db *DB) start(r *recovered) (err error) {
 	c.Clean, c.Log = false, !db.opts.DisableWAL
 	var m actors.Machines
 	if c.Log {
+		if err := db.makeDurable(r); err != nil {
+			return err
+		}
 		if m.Walwriter, err = r.log.Start(walwriter.Config{Backend: db.backend, Limits: limits, Epoch: c.Epoch}); err != nil {
 			return err
 		}
@@ -235,8 +239,28 @@ func (db *DB) start(r *recovered) (err error) {
 	})
 	m.Evictor = db.newEvictor()
 	db.graph = actors.New(db.rt, limits, db.pub, m, db.failed)
+	db.graph.Observe(db.latency.observe)
 	db.graph.Start()
 	return nil
+}
+
+// makeDurable publishes the recovered checkpoint once more, as it is. What recovery read may be in
+// the system's cache only, when the process before this one was killed. A log segment that builds on
+// it must not outlive it.
+func (db *DB) makeDurable(r *recovered) error {
+	if r.first {
+		return nil
+	}
+	same := *r.checkpoint
+	same.Number++
+	err := flusher.Publish(db.backend, &same)
+	if !errors.Is(err, backends.ErrNoSpace) {
+		return err
+	}
+	if err := r.log.MakeRoom(); err != nil {
+		return err
+	}
+	return flusher.Publish(db.backend, &same)
 }
 
 // startReading publishes the one View that a read-only store has; only the evictor runs.
@@ -268,7 +292,8 @@ func (db *DB) absorbLog() error {
 	opts.DisableWAL = false
 	with := &DB{
 		opts: opts, dir: db.dir, codec: db.codec, backend: db.backend, release: func() error { return nil },
-		rt: db.rt, log: db.log, pub: &versions.Published{}, gate: actors.NewGate(), cache: db.cache,
+		rt: db.rt, log: db.log, pub: &versions.Published{}, gate: actors.NewGate(), over: actors.NewLatch(), cache: db.cache,
+		latency: latencies{rt: db.rt},
 	}
 	// The cache of r wakes db, which has no graph yet.
 	r, err := with.recover()
@@ -282,7 +307,8 @@ func (db *DB) absorbLog() error {
 }
 
 // dropUnpublished drops the keyspaces of bulk loads that a crash ended between the checkpoint
-// that named their tables and the commit that would have named the keyspace.
+// that named their tables and the commit that would have named the keyspace. The commits that took
+// their ids may be lost, though the checkpoint is not: the counter is taken beyond them once more.
 func (db *DB) dropUnpublished(pending []pages.KeyspaceID) error {
 	if len(pending) == 0 || db.opts.ReadOnly {
 		return nil
@@ -297,6 +323,9 @@ func (db *DB) dropUnpublished(pending []pages.KeyspaceID) error {
 				continue
 			}
 			if err := tx.set(pages.DropKey(id), nil, pages.KindValue); err != nil {
+				return err
+			}
+			if err := tx.skipKeyspaceID(id); err != nil {
 				return err
 			}
 		}

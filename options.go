@@ -34,7 +34,13 @@ type Options struct {
 	// MemoryBudget bounds the bytes of memory that recent writes, cached pages and filters hold
 	// together. Cached pages get what the version indexes leave, less what the garbage collector
 	// needs to keep the process itself near the budget. Default: 256 MiB. At least 64 KiB.
-	// Indexes that only open transactions still hold are not counted; MaxSnapshotAge bounds those.
+	//
+	// Indexes that only open transactions still hold count too. One transaction holds at most three
+	// of about CheckpointBytes, however long it is open. Transactions of different ages hold different
+	// ones: when the others hold more than three times CheckpointBytes (but 192 KiB at least) beside
+	// what the oldest holds, the oldest is ended with ErrSnapshotTooOld. So it is when they hold more
+	// bytes of files beside the oldest's than the store has itself and than 16 times CheckpointBytes.
+	// A transaction is never ended for what it holds alone.
 	MemoryBudget int64
 
 	// Durability of commits that do not choose their own: Sync, or NoSync. Default: sync.
@@ -56,7 +62,8 @@ type Options struct {
 	CheckpointBytes int64
 
 	// MaxSnapshotAge ends transactions that are open for longer with ErrSnapshotTooOld, which frees
-	// the memory and the files that only they still need. Default: 0s: no limit.
+	// the memory and the files that only they still need, also if their owners have forgotten them.
+	// Default: 0s: no limit on age.
 	MaxSnapshotAge time.Duration
 
 	// Logger receives rare events: recovery, failures, stalls. Nothing is logged for each operation.

@@ -26,6 +26,7 @@ func (tx *Tx) readSnapshot(internal []byte) (s *versions.Snapshot, release func(
 		return tx.snap, func() {}
 	}
 	s = tx.db.pub.Acquire(true, tx.db.rt.Now())
+	tx.fresh = s.Seq
 	return s, s.Release
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
@@ -61,8 +62,8 @@ func (k *Keyspace) scan(lo, hi []byte, backward bool) iter.Seq2[[]byte, []byte] 
 		if bytes.Compare(from, to) >= 0 {
 			return
 		}
+		s := scan{tx: tx, prefix: len(from) - len(lo), lo: from, hi: to, backward: backward, began: tx.db.rt.Now()}
 		tx.db.rt.Park(tx.ctx, nil)
-		s := scan{tx: tx, prefix: len(from) - len(lo), lo: from, hi: to, backward: backward}
 		defer s.note()
 		s.run(yield)
 	}
@@ -71,12 +72,15 @@ func (k *Keyspace) scan(lo, hi []byte, backward bool) iter.Seq2[[]byte, []byte] 
 // scan is one loop over a range of internal keys.
 type scan struct {
 	tx       *Tx
+	snap     *versions.Snapshot
 	prefix   int // bytes of the keyspace in front of each key
 	lo, hi   []byte
 	backward bool
+	began    time.Time
 
 	heap   []head
 	last   []byte // the last internal key that the loop came to
+	found  bool   // the loop has come to an entry that is there
 	ended  bool   // the loop saw the whole range
 	maxSeq pages.Seq
 }
@@ -93,14 +97,13 @@ type head struct {
 func (s *scan) run(yield func(k, v []byte) bool) {
 	snap, release := s.tx.readSnapshot(s.lo)
 	defer release()
-	if !s.open(snap) {
+	s.snap = snap
+	if !s.open() {
 		return
 	}
 	for len(s.heap) > 0 {
-		if snap.Expired() {
-			// The entry at hand may have been read after its protection ended.
-			_ = s.tx.fail(ErrSnapshotTooOld)
-			return
+		if s.tooOld() {
+			return // the entry at hand may have been read after the protection ended
 		}
 		top := &s.heap[0]
 		s.last = top.key
@@ -108,6 +111,9 @@ func (s *scan) run(yield func(k, v []byte) bool) {
 			s.maxSeq = max(s.maxSeq, top.src.seq())
 		}
 		if top.src.Kind() == pages.KindValue {
+			if !s.found {
+				s.first()
+			}
 			key := top.key[s.prefix:]
 			if !yield(key[:len(key):len(key)], top.src.Value()) {
 				return
@@ -122,11 +128,31 @@ func (s *scan) run(yield func(k, v []byte) bool) {
 			return
 		}
 	}
-	s.ended = true
+	s.ended = !s.tooOld() // else there may be more
+}
+
+// tooOld ends the loop with ErrSnapshotTooOld if its snapshot has expired.
+func (s *scan) tooOld() bool {
+	if !s.snap.Expired() {
+		return false
+	}
+	_ = s.tx.fail(ErrSnapshotTooOld)
+	return true
+}
+
+// fail ends the loop with err, or with ErrSnapshotTooOld if that is why.
+func (s *scan) fail(err error) {
+	if !s.tooOld() {
+		_ = s.tx.fail(err)
+	}
 }
 
 // open positions every source at its first entry.
-func (s *scan) open(snap *versions.Snapshot) bool {
+func (s *scan) open() bool {
+	view := s.snap.View()
+	if view == nil {
+		return !s.tooOld()
+	}
 	rank := 0
 	add := func(src source) bool {
 		start := s.lo
@@ -136,7 +162,7 @@ func (s *scan) open(snap *versions.Snapshot) bool {
 		if src.seek(s.tx.ctx, start, s.backward) {
 			s.heap = append(s.heap, head{src.Key(), rank, src})
 		} else if err := src.failure(); err != nil {
-			_ = s.tx.fail(err)
+			s.fail(err)
 			return false
 		}
 		rank++
@@ -145,12 +171,12 @@ func (s *scan) open(snap *versions.Snapshot) bool {
 	if s.tx.writes != nil && s.tx.writes.Len() > 0 {
 		add(newOwnSource(s.tx.writes, s.lo, s.hi))
 	}
-	for _, x := range append([]*versions.Index{snap.View.Active}, snap.View.Frozen...) {
+	for _, x := range append([]*versions.Index{view.Active}, view.Frozen...) {
 		if x.Len() > 0 {
-			add(indexSource{x.NewCursor(snap.Seq, s.lo, s.hi)})
+			add(indexSource{x.NewCursor(s.snap.Seq, s.lo, s.hi)})
 		}
 	}
-	for _, r := range snap.View.Runs {
+	for _, r := range view.Runs {
 		if !add(runSource{r.NewCursor(pages.CursorOptions{Lo: s.lo, Hi: s.hi, ScanCold: true})}) {
 			return false
 		}
@@ -181,7 +207,7 @@ func (s *scan) step() bool {
 	if top.src.next(s.tx.ctx, s.backward) {
 		top.key = top.src.Key()
 	} else if err := top.src.failure(); err != nil {
-		_ = s.tx.fail(err)
+		s.fail(err)
 		return false
 	} else {
 		last := len(s.heap) - 1
@@ -220,9 +246,19 @@ func (s *scan) before(a, b *head) bool {
 	}
 }
 
+// first times the loop's beginning.
+func (s *scan) first() {
+	s.found = true
+	s.tx.db.latency.stop(stopwatch{s.began, true}, &s.tx.db.latency.scanFirst)
+}
+
 // note records what the loop has read: the whole range, or up to where it stopped.
 func (s *scan) note() {
 	tx := s.tx
+	if !s.found {
+		s.first()
+	}
+	tx.db.latency.stop(stopwatch{s.began, true}, &tx.db.latency.scan)
 	if tx.readOnly || tx.done {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 // The parts are read one after the other, so they need not fit each other exactly.
 type Stats struct {
 	Commits   CommitStats
+	Latency   LatencyStats
 	Log       LogStats
 	Tables    TableStats
 	Cache     CacheStats
@@ -32,7 +33,6 @@ type CommitStats struct {
 	UserBytes                    uint64  // keys and values committed
 	Waiting, Held                int     // commits that wait for a sync; that wait to be applied
 	Stalls                       StallStats
-	Latency                      Latency // of every Sync commit, and of one NoSync commit in 16
 	LastSeq, DurableSeq          uint64
 }
 
@@ -80,10 +80,12 @@ type CacheStats struct {
 
 // MemoryStats compare what is held with what may be.
 type MemoryStats struct {
-	Budget        int64 // Options.MemoryBudget
-	IndexBytes    int64 // version indexes
-	ResidentBytes int64 // cached pages and filters
-	TargetBytes   int64 // what the evictor keeps ResidentBytes below
+	Budget           int64  // Options.MemoryBudget
+	IndexBytes       int64  // version indexes: recent writes that are not in tables yet
+	PinnedIndexBytes int64  // flushed version indexes that open transactions still need; not in IndexBytes
+	ResidentBytes    int64  // cached pages and filters
+	TargetBytes      int64  // what the evictor keeps ResidentBytes below
+	EndedSnapshots   uint64 // transactions ended because old ones held too much; not those over MaxSnapshotAge
 }
 
 // SnapshotStats is an open transaction.
@@ -91,6 +93,7 @@ type SnapshotStats struct {
 	Seq       uint64
 	Age       time.Duration
 	ReadWrite bool
+	TooOld    bool // ended: it holds nothing, and its next call returns ErrSnapshotTooOld
 }
 
 // Stats collects the figures. It waits for each actor's present turn, so for a sync at most.
@@ -105,7 +108,7 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	}
 	now := db.rt.Now()
 	s := Stats{
-		Commits: db.commitStats(&g), Log: logStats(&g), Tables: tableStats(&g),
+		Commits: commitStats(&g), Latency: db.latency.stats(), Log: logStats(&g), Tables: tableStats(&g),
 		Mailboxes: db.graph.Depths(), Recovery: db.reopen, Uptime: now.Sub(db.opened),
 		Err: g.Txcoord.Poisoned,
 	}
@@ -120,10 +123,11 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	s.Commits.Stalls.ForMemory = c.Waits
 	s.Memory = MemoryStats{
 		Budget: db.opts.MemoryBudget, IndexBytes: g.Txcoord.IndexBytes + g.Txcoord.FrozenBytes,
+		PinnedIndexBytes: g.Txcoord.RetainedBytes + g.Txcoord.PinnedBytes, EndedSnapshots: g.Txcoord.SnapshotsEnded,
 		ResidentBytes: c.ResidentBytes, TargetBytes: c.TargetBytes,
 	}
 	for _, o := range db.pub.Snapshots.List() {
-		s.Snapshots = append(s.Snapshots, SnapshotStats{Seq: uint64(o.Seq), Age: now.Sub(o.Since), ReadWrite: o.ReadWrite})
+		s.Snapshots = append(s.Snapshots, SnapshotStats{Seq: uint64(o.Seq), Age: now.Sub(o.Since), ReadWrite: o.ReadWrite, TooOld: o.Expired})
 	}
 	if written := g.Walwriter.BytesWritten + g.Flusher.FlushedBytes + g.Flusher.MergedBytes + g.Flusher.CheckpointBytes; g.Txcoord.UserBytes > 0 {
 		s.Tables.WriteAmplification = float64(written) / float64(g.Txcoord.UserBytes)
@@ -131,13 +135,13 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	return s, nil
 }
 
-func (db *DB) commitStats(g *actors.Stats) CommitStats {
+func commitStats(g *actors.Stats) CommitStats {
 	t := &g.Txcoord
 	s := CommitStats{
 		Commits: t.Commits, Conflicts: t.Conflicts, Rejected: t.Rejected, NoSync: t.NoSync,
 		Oversize: t.Oversize, Groups: t.Groups, UserBytes: t.UserBytes, Waiting: t.Waiting, Held: t.Held,
 		Stalls:  StallStats{Turns: t.HeldTurns, ForLog: t.HeldForCredit, ForFlush: t.HeldForFlush},
-		Latency: db.commit.figures(), LastSeq: uint64(t.Applied), DurableSeq: uint64(t.Durable),
+		LastSeq: uint64(t.Applied), DurableSeq: uint64(t.Durable),
 	}
 	if g.Walwriter.Groups > 0 {
 		s.PerGroup = float64(t.GroupCommits) / float64(g.Walwriter.Groups)

@@ -19,7 +19,9 @@ var fileRules = []func(source, reporter){
 }
 
 // shells may start goroutines and wait; programs may too.
-func isShell(dir string) bool { return dir == "actors" || dir == "sim" || isProgram(dir) }
+func isShell(dir string) bool {
+	return slices.Contains([]string{"actors", "sim", "sim/world", "sim/explore", "sim/plant"}, dir) || isProgram(dir)
+}
 
 func isProgram(dir string) bool {
 	top, _, _ := strings.Cut(dir, "/")
@@ -162,7 +164,7 @@ func checkDocs(s source, report reporter) {
 	for _, d := range s.file.Decls {
 		switch d := d.(type) {
 		case *ast.FuncDecl:
-			if d.Name.IsExported() && receiverExported(d) {
+			if d.Name.IsExported() && receiverExported(d) && !speaksForItself(d) {
 				needDoc(d.Pos(), d.Name.Name, d.Doc, nil, true, report)
 			}
 		case *ast.GenDecl:
@@ -171,6 +173,12 @@ func checkDocs(s source, report reporter) {
 			}
 		}
 	}
+}
+
+// speaksForItself: a method that only makes a fmt.Stringer or an error of its type.
+func speaksForItself(f *ast.FuncDecl) bool {
+	return f.Recv != nil && f.Doc == nil && (f.Name.Name == "String" || f.Name.Name == "Error") &&
+		f.Type.Params.NumFields() == 0 && f.Type.Results.NumFields() == 1
 }
 
 func checkSpecDoc(d *ast.GenDecl, spec ast.Spec, report reporter) {

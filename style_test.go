@@ -40,11 +40,20 @@ var imports = map[string][]string{
 	"evictor":              {"messages", "pages"},
 	"actors":               {"txcoord", "walwriter", "flusher", "evictor", "messages", "pages", "txcoord/versions"},
 	// Open recovers the machines' state and makes them; from then on the root talks to actors.
-	".":              {"actors", "backends", "messages", "pages", "txcoord/versions", "txcoord", "walwriter", "flusher", "evictor"},
-	"sim":            {".", "actors", "backends", "messages", "pages", "txcoord/versions"},
-	"property_tests": {".", "sim", "actors", "messages"},
-	"cmd":            {".", "sim", "backends"},
-	"examples":       {".", "sim", "backends"},
+	".":                {"actors", "backends", "messages", "pages", "txcoord/versions", "txcoord", "walwriter", "flusher", "evictor"},
+	"sim/trace":        {},
+	"sim/disk":         {"backends", "sim/trace"},
+	"sim/history":      {},
+	"sim/world":        {"actors", "messages", "sim/disk", "sim/trace"},
+	"sim":              {".", "backends", "messages", "sim/disk", "sim/report", "sim/trace", "sim/world"},
+	"sim/report":       {"sim/trace"},
+	"sim/swarm":        {".", "messages", "txcoord", "sim", "sim/disk", "sim/history"},
+	"sim/explore":      {"sim", "sim/disk", "sim/world"},
+	"sim/plant":        {"sim/plant/active"},
+	"sim/plant/active": {},
+	"property_tests":   {".", "backends", "sim", "sim/disk", "sim/swarm", "actors", "messages"},
+	"cmd":              {".", "sim", "sim/disk", "sim/explore", "sim/plant", "sim/plant/active", "sim/report", "sim/swarm", "backends"},
+	"examples":         {".", "sim", "backends", "backends/conformance"},
 }
 
 // modules are the core dependencies; anything else belongs into a nested module. The value

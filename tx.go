@@ -55,6 +55,8 @@ type Tx struct {
 	err        error // the first failure of an iterator or a read
 	snap       *versions.Snapshot
 	begun      time.Time
+	seq        uint64    // of its commit
+	fresh      pages.Seq // of the last snapshot that a single read took; zero: none
 
 	def     Keyspace // the default keyspace
 	writes  *btree.BTreeG[write]
@@ -121,16 +123,16 @@ func (tx *Tx) usable() error {
 	}
 	if tx.tooOld() {
 		tx.end()
-		return ErrSnapshotTooOld
+		return tx.fail(ErrSnapshotTooOld)
 	}
 	return nil
 }
 
-// tooOld reports whether MaxSnapshotAge has passed: by the clock, as txcoord ends the snapshot's
-// protection only from time to time, or by txcoord's own word.
+// tooOld reports whether txcoord ended the snapshot's protection, or MaxSnapshotAge has passed:
+// by the clock, as txcoord looks at that only from time to time.
 func (tx *Tx) tooOld() bool {
 	age := tx.db.opts.MaxSnapshotAge
-	return age > 0 && (tx.snap.Expired() || tx.db.rt.Now().Sub(tx.begun) > age)
+	return tx.snap.Expired() || age > 0 && tx.db.rt.Now().Sub(tx.begun) > age
 }
 
 // end releases what the transaction holds.

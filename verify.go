@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"sync"
 
@@ -16,7 +17,8 @@ import (
 // Verify reads all that is stored, past the cache: every page of every table, both copies of
 // the checkpoint and the log. It returns nil if all of it is sound, and otherwise every fault
 // that was found, joined: *CorruptionErrors that name file and offset, and errors of reading.
-// The store goes on meanwhile. Tables are read side by side, on every processor. progress (nil:
+// The store goes on meanwhile; ErrSnapshotTooOld is one of the errors if it went on so far that the
+// tables could not be kept for Verify. Tables are read side by side, on every processor. progress (nil:
 // nobody) is told bytes, by one goroutine at a time; it must not call back into the store.
 func (db *DB) Verify(ctx context.Context, progress func(Progress)) error {
 	if err := db.enter(); err != nil {
@@ -40,7 +42,11 @@ func (db *DB) verifyTables(ctx context.Context, progress func(Progress)) (errs [
 	defer snap.Release()
 	var tables []*pages.Table
 	p := Progress{Stage: "tables", Unit: "bytes"}
-	for i, r := range snap.View.Runs {
+	view := snap.View()
+	if view == nil {
+		return []error{ErrSnapshotTooOld}
+	}
+	for i, r := range view.Runs {
 		if err := r.Check(); err != nil {
 			errs = append(errs, fmt.Errorf("aegis: run %d: %w", i, err))
 		}
@@ -59,7 +65,11 @@ func (db *DB) verifyTables(ctx context.Context, progress func(Progress)) (errs [
 			progress(p)
 		})
 	})
-	return append(errs, slices.Concat(found...)...)
+	errs = append(errs, slices.Concat(found...)...)
+	if snap.Expired() {
+		errs = append(errs, ErrSnapshotTooOld) // its tables went before they were read
+	}
+	return errs
 }
 
 // verifyLog reads the checkpoint's copies and replays the log into nothing, which the engine goes
@@ -91,9 +101,9 @@ func (db *DB) verifyLogOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = flusher.CheckCopies(db.backend, c.Number)
-	if err != nil && flusher.CheckCopies(db.backend, c.Number-1) == nil {
-		err = nil // the newest one is being written: until it is durable the one before stays
+	published, err := db.publishedCheckpoint(ctx)
+	if err == nil && c.Number <= published { // else it is being written, or a write of it has failed
+		err = flusher.CheckCopies(db.backend, c.Number)
 	}
 	if err != nil || !c.Log || c.Clean {
 		return err
@@ -104,4 +114,13 @@ func (db *DB) verifyLogOnce(ctx context.Context) error {
 		return err
 	}
 	return log.Close()
+}
+
+// publishedCheckpoint returns the number up to which checkpoints are whole if they are there.
+func (db *DB) publishedCheckpoint(ctx context.Context) (uint64, error) {
+	if db.opts.ReadOnly {
+		return math.MaxUint64, nil
+	}
+	s, err := db.graph.Stats(ctx)
+	return s.Flusher.CheckpointNumber, err
 }

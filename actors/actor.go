@@ -30,6 +30,7 @@ type actor[M any] struct {
 	waiting func() bool           // whether collect would add something; nil: no
 	step    func(batch []M) error // one Step, and its delivery
 	tick    func(messages.Tick) M
+	check   func() error
 	failed  func(error) // the machine panicked or gave up
 	dead    atomic.Bool // no Step any more: messages are dropped, their senders are told by Graph.failed
 
@@ -57,6 +58,19 @@ func (a *actor[M]) Stopping() <-chan struct{} { return a.stop }
 
 // Ended tells Graph.Stop that no Turn runs any more.
 func (a *actor[M]) Ended() { close(a.ended) }
+
+// Check verifies the machine's invariants, unless a Turn is under way.
+func (a *actor[M]) Check() error {
+	if a.dead.Load() || !a.token.CompareAndSwap(false, true) {
+		return nil
+	}
+	err := a.check()
+	a.token.Store(false)
+	if a.Pending() {
+		a.wakeUp()
+	}
+	return err
+}
 
 // Pending reports whether messages wait.
 func (a *actor[M]) Pending() bool {

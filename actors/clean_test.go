@@ -59,8 +59,8 @@ type lateFlusher struct {
 	armed atomic.Bool
 }
 
-func (l *lateFlusher) Park(_ context.Context, event func() bool) {
-	if event != nil || !l.armed.Load() || len(l.s.tx.inner) == 0 || !inFlusherDelivery() {
+func (l *lateFlusher) Effect(from, to string, _ messages.Message) {
+	if from != flusherName || to != txcoordName || !l.armed.Load() || len(l.s.tx.inner) == 0 {
 		return
 	}
 	l.s.tx.wakeUp()
@@ -71,18 +71,6 @@ func (l *lateFlusher) Park(_ context.Context, event func() bool) {
 		}
 		runtime.Gosched()
 	}
-}
-
-func inFlusherDelivery() bool {
-	var pcs [16]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for more := true; more; {
-		var f runtime.Frame
-		if f, more = frames.Next(); strings.HasSuffix(f.Function, ".deliverFlusher") {
-			return true
-		}
-	}
-	return false
 }
 
 // The log goes even when its release comes last.

@@ -130,7 +130,7 @@ func (g *Graph) Stats(ctx context.Context) (s Stats, err error) {
 	return s, err
 }
 
-func ask[M, T any](ctx context.Context, g *Graph, a *actor[M], m M, r messages.Reply[T]) (T, error) {
+func ask[M messages.Message, T any](ctx context.Context, g *Graph, a *actor[M], m M, r messages.Reply[T]) (T, error) {
 	if err := enter(ctx, g, a, m); err != nil {
 		var zero T
 		return zero, err
@@ -140,17 +140,19 @@ func ask[M, T any](ctx context.Context, g *Graph, a *actor[M], m M, r messages.R
 }
 
 // enter puts a client's request into a mailbox, waiting for admission where it is full.
-func enter[M any](ctx context.Context, g *Graph, a *actor[M], m M) error {
+func enter[M messages.Message](ctx context.Context, g *Graph, a *actor[M], m M) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if a.offer(m) {
+		g.rt.Effect("", a.name, m)
 		return nil
 	}
 	g.rt.Park(ctx, func() bool { return len(a.outer) < cap(a.outer) || g.failedErr.Load() != nil })
 	// A select with several cases ready draws one at random. Here and below they are asked one by
 	// one before, so that a run of the simulator can be repeated.
 	if a.offer(m) {
+		g.rt.Effect("", a.name, m)
 		return nil
 	}
 	if failed := g.failedErr.Load(); failed != nil {

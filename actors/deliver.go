@@ -2,8 +2,20 @@ package actors
 
 import (
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/aegis-storage/aegis/messages"
+	"github.com/aegis-storage/aegis/pages"
+)
+
+// The names of the actors, and of whoever they answer.
+const (
+	txcoordName   = "txcoord"
+	walwriterName = "walwriter"
+	flusherName   = "flusher"
+	evictorName   = "evictor"
+	clientName    = "client"
 )
 
 // The deliveries: every effect of an outbox, in its order, with a yield after each so that the
@@ -24,7 +36,7 @@ func (g *Graph) deliverTxcoord() {
 			g.gathering.queued.Add(int64(a.Count))
 		}
 		g.wal.send(m)
-		g.effect()
+		g.effect(txcoordName, walwriterName, m)
 	}
 	if len(out.Walwriter) > 0 && !g.tx.inline {
 		g.wal.wakeUp()
@@ -32,30 +44,29 @@ func (g *Graph) deliverTxcoord() {
 	for _, m := range out.Flusher {
 		g.flush.send(m)
 		g.flush.wakeUp()
-		g.effect()
+		g.effect(txcoordName, flusherName, m)
 	}
 	for _, m := range out.Evictor {
 		g.tellEvictor(m)
-		g.effect()
+		g.effect(txcoordName, evictorName, m)
 	}
 	if out.View != nil {
 		g.pub.View.Store(out.View)
-		g.effect()
+		g.effect(txcoordName, "", out.View)
 	}
-	raise(&g.pub.Applied, out.Applied)
-	g.effect()
-	raise(&g.pub.Visible, out.Visible)
-	g.effect()
-	raise(&g.pub.Durable, out.Durable)
-	g.effect()
+	g.publish(&g.pub.Applied, &g.marks.Applied, out.Applied)
+	g.publish(&g.pub.Visible, &g.marks.Visible, out.Visible)
+	g.publish(&g.pub.Durable, &g.marks.Durable, out.Durable)
 	g.holdClients(out.Held)
-	for _, r := range out.Commits {
+	for i := range out.Commits {
+		r := &out.Commits[i]
 		r.To.Resolve(r.Result)
-		g.effect()
+		g.effect(txcoordName, clientName, r)
 	}
-	for _, r := range out.Replies {
+	for i := range out.Replies {
+		r := &out.Replies[i]
 		r.To.Resolve(r.Err)
-		g.effect()
+		g.effect(txcoordName, clientName, r)
 	}
 	for _, r := range out.Stats {
 		r.To.Resolve(r.Stats)
@@ -95,10 +106,15 @@ func (g *Graph) tellEvictor(m messages.ToEvictor) {
 
 func (g *Graph) stepWalwriter(batch []messages.ToWalwriter) error {
 	commits, synced := g.gathering.drained(batch)
+	var start time.Time
+	if synced {
+		start = g.rt.Now()
+	}
 	if err := g.machines.Walwriter.Step(batch, &g.walOut); err != nil {
 		return err
 	}
 	if synced {
+		g.observe(LogSync, g.rt.Now().Sub(start))
 		g.gathering.written(commits)
 	}
 	g.deliverWalwriter()
@@ -109,7 +125,7 @@ func (g *Graph) deliverWalwriter() {
 	out := &g.walOut
 	for _, m := range out.Txcoord {
 		g.tx.send(m)
-		g.effect()
+		g.effect(walwriterName, txcoordName, m)
 	}
 	if len(out.Txcoord) > 0 && !g.wal.inline {
 		g.tx.wakeUp()
@@ -119,7 +135,7 @@ func (g *Graph) deliverWalwriter() {
 			g.wal.send(messages.WalJobDone{Job: j, Err: err})
 			g.wal.wakeUp()
 		})
-		g.effect()
+		g.yieldTurn()
 	}
 	for _, r := range out.Stats {
 		r.To.Resolve(r.Stats)
@@ -140,7 +156,7 @@ func (g *Graph) deliverFlusher() {
 	out := &g.flushOut
 	for _, m := range out.Txcoord {
 		g.tx.send(m)
-		g.effect()
+		g.effect(flusherName, txcoordName, m)
 	}
 	if len(out.Txcoord) > 0 {
 		g.tx.wakeUp()
@@ -151,22 +167,23 @@ func (g *Graph) deliverFlusher() {
 		}
 		g.wal.send(m)
 		g.wal.wakeUp()
-		g.effect()
+		g.effect(flusherName, walwriterName, m)
 	}
 	for _, m := range out.Evictor {
 		g.tellEvictor(m)
-		g.effect()
+		g.effect(flusherName, evictorName, m)
 	}
 	for _, j := range out.Jobs {
 		g.job(fmt.Sprintf("%T", j), j.Run, func(err error) {
 			g.flush.send(messages.FlusherJobDone{Job: j, Err: err})
 			g.flush.wakeUp()
 		})
-		g.effect()
+		g.yieldTurn()
 	}
-	for _, r := range out.Replies {
+	for i := range out.Replies {
+		r := &out.Replies[i]
 		r.To.Resolve(r.Err)
-		g.effect()
+		g.effect(flusherName, clientName, r)
 	}
 	for _, r := range out.Stats {
 		r.To.Resolve(r.Stats)
@@ -187,8 +204,20 @@ func (g *Graph) stepEvictor(batch []messages.ToEvictor) error {
 	return nil
 }
 
-// effect is the yield point between two effects of a Turn.
-func (g *Graph) effect() { g.rt.Park(background, nil) }
+// publish stores a watermark if it rises.
+func (g *Graph) publish(w *atomic.Uint64, mark *uint64, to pages.Seq) {
+	if !raise(w, to) {
+		return
+	}
+	*mark = uint64(to)
+	g.effect(txcoordName, "", &g.marks)
+}
+
+// effect reports an effect of a Turn. Between two of them others may come in.
+func (g *Graph) effect(from, to string, what messages.Message) { g.rt.Effect(from, to, what) }
+
+// yieldTurn is the yield point after an effect that the Runtime knows of already.
+func (g *Graph) yieldTurn() { g.rt.Park(background, nil) }
 
 // pace slows a job while commits wait, so that they find a processor.
 func (g *Graph) pace() {

@@ -47,3 +47,18 @@ func (g *Gate) Shut(rt Runtime) {
 		<-g.empty
 	}
 }
+
+// Latch lets any number of callers wait for one thing that happens once.
+type Latch struct{ happened chan struct{} }
+
+// NewLatch returns a Latch whose thing has not happened.
+func NewLatch() *Latch { return &Latch{happened: make(chan struct{})} }
+
+// Open tells that it has happened. It is called once.
+func (l *Latch) Open() { close(l.happened) }
+
+// Wait returns when it has happened.
+func (l *Latch) Wait(rt Runtime) {
+	rt.Park(context.Background(), func() bool { return isClosed(l.happened) })
+	<-l.happened
+}

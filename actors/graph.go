@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/aegis-storage/aegis/evictor"
 	"github.com/aegis-storage/aegis/flusher"
@@ -39,6 +40,7 @@ type Graph struct {
 	flushOut flusher.Outbox
 	evictOut evictor.Outbox
 
+	marks     messages.Watermarks // what was published last
 	news      evictorNews
 	gathering gathering
 
@@ -54,13 +56,14 @@ type Graph struct {
 	failedErr atomic.Pointer[error]
 	poison    atomic.Pointer[error] // what txcoord has to hear of; not by its mailbox, which may be what is full
 	onFailure func(error)
+	observe   func(work string, took time.Duration)
 }
 
 // New wires the machines. onFailure is told of a machine that broke an invariant, once.
 func New(rt Runtime, limits messages.Limits, pub *versions.Published, m Machines, onFailure func(error)) *Graph {
 	g := &Graph{
 		rt: rt, machines: m, pub: pub, onFailure: onFailure, inbox: limits.Inbox,
-		jobsDone: make(chan struct{}, 1), failed: make(chan struct{}),
+		jobsDone: make(chan struct{}, 1), failed: make(chan struct{}), observe: func(string, time.Duration) {},
 	}
 	// Walwriter answers each Append with a Written and at most one Durable, and at most TurnLimit
 	// Appends are out; the rest of an inner mailbox is for rare messages, each of which its
@@ -68,31 +71,39 @@ func New(rt Runtime, limits messages.Limits, pub *versions.Published, m Machines
 	const rare = 64
 	turn := limits.TurnLimit
 	if m.Txcoord != nil {
-		g.tx = newActor[messages.ToTxcoord]("txcoord", rt, 2*turn+rare, limits.Inbox, turn)
-		g.tx.step, g.tx.failed = g.stepTxcoord, g.fail
+		g.tx = newActor[messages.ToTxcoord](txcoordName, rt, 2*turn+rare, limits.Inbox, turn)
+		g.tx.step, g.tx.failed, g.tx.check = g.stepTxcoord, g.fail, m.Txcoord.Check
 		g.tx.collect, g.tx.waiting = g.collectPoison, func() bool { return g.poison.Load() != nil }
 		g.tx.tick = func(t messages.Tick) messages.ToTxcoord { return t }
 	}
 	if m.Walwriter != nil {
-		g.wal = newActor[messages.ToWalwriter]("walwriter", rt, turn+rare, limits.Inbox, turn)
-		g.wal.step, g.wal.failed = g.stepWalwriter, g.fail
+		g.wal = newActor[messages.ToWalwriter](walwriterName, rt, turn+rare, limits.Inbox, turn)
+		g.wal.step, g.wal.failed, g.wal.check = g.stepWalwriter, g.fail, m.Walwriter.Check
 		if rt.Inline() {
 			g.wal.before = func() { g.gathering.wait(rt) }
 		}
 		g.wal.tick = func(t messages.Tick) messages.ToWalwriter { return t }
 	}
 	if m.Flusher != nil {
-		g.flush = newActor[messages.ToFlusher]("flusher", rt, turn+rare, limits.Inbox, turn)
-		g.flush.step, g.flush.failed = g.stepFlusher, g.fail
+		g.flush = newActor[messages.ToFlusher](flusherName, rt, turn+rare, limits.Inbox, turn)
+		g.flush.step, g.flush.failed, g.flush.check = g.stepFlusher, g.fail, m.Flusher.Check
 		g.flush.tick = func(t messages.Tick) messages.ToFlusher { return t }
 	}
-	g.evict = newActor[messages.ToEvictor]("evictor", rt, rare, limits.Inbox, turn)
-	g.evict.step, g.evict.failed = g.stepEvictor, g.fail
+	g.evict = newActor[messages.ToEvictor](evictorName, rt, rare, limits.Inbox, turn)
+	g.evict.step, g.evict.failed, g.evict.check = g.stepEvictor, g.fail, m.Evictor.Check
 	g.evict.tick = func(t messages.Tick) messages.ToEvictor { return t }
 	g.evict.collect, g.evict.waiting = g.news.collect, g.news.waiting
 	g.news.index.Store(-1)
 	return g
 }
+
+// LogSync is what Observe is told of a Turn in which the log writer was asked for a sync.
+const LogSync = "log sync"
+
+// Observe has f told how long work took by the Runtime's clock, also work that failed: each job,
+// by the name that the Runtime is given, and each LogSync, with the write before the sync. It is
+// called before Start. f must not wait, and may be called by several goroutines at a time.
+func (g *Graph) Observe(f func(work string, took time.Duration)) { g.observe = f }
 
 // Start delivers the machines' first effects and starts the actors, downstream first.
 func (g *Graph) Start() {
@@ -173,7 +184,9 @@ func (g *Graph) job(name string, run func(messages.Yield) error, done func(error
 		return
 	}
 	g.rt.Job(name, func() {
+		start := g.rt.Now()
 		err := g.runJob(run)
+		g.observe(name, g.rt.Now().Sub(start))
 		done(err)
 		g.jobEnded()
 	})
@@ -256,11 +269,14 @@ func depth[M any](d map[string]int, a *actor[M]) {
 	}
 }
 
-// raise stores a watermark, which only rises.
-func raise(w *atomic.Uint64, to pages.Seq) {
-	if old := w.Load(); old < uint64(to) {
-		w.Store(uint64(to))
-	} else if old > uint64(to) {
+// raise stores a watermark, which only rises, and reports whether it did.
+func raise(w *atomic.Uint64, to pages.Seq) bool {
+	old := w.Load()
+	if old > uint64(to) {
 		panic(fmt.Sprintf("actors: a watermark falls from %d to %d", old, to))
 	}
+	if old < uint64(to) {
+		w.Store(uint64(to))
+	}
+	return old < uint64(to)
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/aegis-storage/aegis/messages"
 )
 
 // Runtime is the seam between production and the simulator: everything that starts, waits or
@@ -21,6 +23,11 @@ type Runtime interface {
 	// channel operation that follows will not block, or when ctx (nil: none) ends. Goroutines
 	// returns at once: there the channel operation itself waits.
 	Park(ctx context.Context, event func() bool)
+	// Effect is called after each effect of a Turn, and after each message of a client: from sent
+	// what to the mailbox of to, or answered a client, or published something for all (to is
+	// empty). A client's from is empty. The simulator records it and may let other tasks come in;
+	// what must not be kept. Goroutines does nothing.
+	Effect(from, to string, what messages.Message)
 	// Parallel calls f(0) … f(n-1), perhaps at the same time, and returns when all are done.
 	Parallel(n int, f func(i int))
 	// Yield lets other tasks run for a moment.
@@ -45,6 +52,9 @@ type Actor interface {
 	Turn(limit int) (more bool)
 	// Pending reports whether a Turn would find messages.
 	Pending() bool
+	// Check verifies the machine's invariants, all of them, in time that grows with its state. It
+	// does nothing while a Turn is under way.
+	Check() error
 	// Woken is signalled when messages wait; one signal may stand for many.
 	Woken() <-chan struct{}
 	// Stopping is closed when the actor shall end after its mailbox is empty.
@@ -83,6 +93,9 @@ func (Goroutines) Job(_ string, run func()) { go run() }
 
 // Park does nothing: the channel operation that follows waits by itself.
 func (Goroutines) Park(context.Context, func() bool) {}
+
+// Effect does nothing.
+func (Goroutines) Effect(_, _ string, _ messages.Message) {}
 
 // Yield gives the processor to another goroutine that is ready.
 func (Goroutines) Yield() { runtime.Gosched() }

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/aegis-storage/aegis/messages"
 )
 
 // world is a Runtime that runs everything on one goroutine at a time, in an order that its seed
@@ -168,6 +170,12 @@ func (w *world) Park(ctx context.Context, event func() bool) {
 	if !t.yield(struct{}{}) {
 		runtime.Goexit()
 	}
+}
+
+// Effect implements Runtime: others may come in, and the trace knows what it was.
+func (w *world) Effect(from, to string, what messages.Message) {
+	w.note(from + to + what.String())
+	w.Park(background, nil)
 }
 
 // Start implements Runtime: an actor takes Turns only when it was woken.

@@ -49,7 +49,7 @@ func runAll(m *Machine, batch ...messages.ToFlusher) error {
 		for _, msg := range out.Txcoord {
 			switch msg := msg.(type) {
 			case messages.Flushed:
-				batch = append(batch, messages.Reclaim{Tables: msg.Retired})
+				batch = append(batch, messages.Reclaim{Tables: msg.Retired}, messages.Seen{UpTo: msg.No})
 			case messages.FlushFailed:
 				return msg.Err
 			}

@@ -15,6 +15,9 @@ func (m *Machine) Check() error {
 	if err := m.checkTables(); err != nil {
 		return err
 	}
+	if m.seen > m.told || m.unseen() > maxUnseen+1 {
+		return fmt.Errorf("flusher: txcoord was told %d messages and has seen %d", m.told, m.seen)
+	}
 	return m.checkMerges()
 }
 

@@ -116,6 +116,7 @@ type driver struct {
 	debt     int
 
 	hold       bool   // Reclaim is not sent by itself
+	starved    bool   // nor is Seen
 	published  func() // called after every Flushed
 	unverified bool
 	bulkFailed bool
@@ -172,9 +173,11 @@ func (d *driver) step(batch ...messages.ToFlusher) {
 
 func (d *driver) deliver() {
 	d.t.Helper()
+	var told uint64
 	for _, msg := range d.out.Txcoord {
 		switch msg := msg.(type) {
 		case messages.Flushed:
+			told = msg.No
 			d.runs, d.covered, d.debt = msg.Runs, msg.Covered, msg.Debt
 			d.flushed++
 			d.retired = append(d.retired, msg.Retired...)
@@ -185,6 +188,7 @@ func (d *driver) deliver() {
 				d.published()
 			}
 		case messages.FlushFailed:
+			told = msg.No
 			d.failures = append(d.failures, msg.Err)
 		}
 	}
@@ -201,6 +205,9 @@ func (d *driver) deliver() {
 	}
 	d.alarm = d.out.Alarm
 	d.out.Reset()
+	if told > 0 && !d.starved {
+		d.step(messages.Seen{UpTo: told})
+	}
 	if !d.hold && len(d.retired) > 0 {
 		tables := d.retired
 		d.retired = nil

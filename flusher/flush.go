@@ -160,7 +160,7 @@ func (m *Machine) flushDone(j *flushJob, err error, out *Outbox) {
 	if err != nil {
 		m.fail(err)
 		m.waits.flush = !m.stopping
-		out.Txcoord = append(out.Txcoord, messages.FlushFailed{Err: told(err)})
+		m.tellFailed(messages.FlushFailed{Err: told(err)}, out)
 		return
 	}
 	m.stats.Flushes++

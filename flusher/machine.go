@@ -67,6 +67,7 @@ func (o *Outbox) Reset() {
 //  4. A table is named by the staged state, or leaving, or waits for its removal: not two of
 //     these at once.
 //  5. The sources of a merge are neighbours, with the target right behind them.
+//  6. At most maxUnseen messages to txcoord, and one more, are not acknowledged.
 type Machine struct {
 	backend backends.Backend
 	limits  messages.Limits
@@ -102,6 +103,9 @@ type Machine struct {
 	foreign           int            // Ingests staged and not published
 	ingests           []ErrorReply   // of them, those not answered
 	unanswered        int            // flushes staged and not published
+
+	told, seen               uint64 // messages to txcoord, and those of them that it has taken in
+	unsaidFlush, unsaidMerge error  // failures that wait for room before txcoord
 
 	reclaimable int64 // bytes of files that leave or wait for their removal
 	retired     []*pages.Table
@@ -158,6 +162,8 @@ func (m *Machine) Step(batch []messages.ToFlusher, out *Outbox) error {
 			m.flush(msg)
 		case messages.Reclaim:
 			m.reclaim(msg, out)
+		case messages.Seen:
+			m.seenBy(msg, out)
 		case *messages.Compact:
 			m.compact(msg, out)
 		case *messages.Ingest:

@@ -207,9 +207,9 @@ func (m *Machine) retarget(mg *merge, at int, gone, added []*pages.Table, done b
 // its merge is given up, and what its steps did stays.
 func (m *Machine) stepFailed(mg *merge, err error, out *Outbox) {
 	m.fail(err)
-	out.Txcoord = append(out.Txcoord, messages.FlushFailed{Err: told(err), Merge: true})
-	m.answerCompacts(err, out)
 	m.waits.merge = !m.stopping
+	m.tellFailed(messages.FlushFailed{Err: told(err), Merge: true}, out)
+	m.answerCompacts(err, out)
 	var bad *pages.CorruptionError
 	if !errors.As(err, &bad) {
 		return

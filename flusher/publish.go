@@ -167,9 +167,47 @@ func (m *Machine) newCheckpoint() *Checkpoint {
 	return c
 }
 
+// maxUnseen is how many messages txcoord may have before it that it has not taken in; the end of a
+// publication under way may add one.
+const maxUnseen = 4
+
+func (m *Machine) unseen() uint64 { return m.told - m.seen }
+
+// tellFailed tells txcoord of a failure, or keeps it until txcoord has taken in what it was told.
+func (m *Machine) tellFailed(f messages.FlushFailed, out *Outbox) {
+	if m.unseen() >= maxUnseen {
+		if f.Merge {
+			m.unsaidMerge = f.Err
+		} else {
+			m.unsaidFlush = f.Err
+		}
+		return
+	}
+	m.told++
+	f.No = m.told
+	out.Txcoord = append(out.Txcoord, f)
+}
+
+// seenBy takes txcoord's acknowledgement in, and says what was kept meanwhile, if that still waits
+// to be tried again.
+func (m *Machine) seenBy(s messages.Seen, out *Outbox) {
+	if s.UpTo > m.told || s.UpTo < m.seen {
+		panic(fmt.Sprintf("flusher: %d messages are seen of %d, before it were %d", s.UpTo, m.told, m.seen))
+	}
+	m.seen = s.UpTo
+	flush, merge := m.unsaidFlush, m.unsaidMerge
+	m.unsaidFlush, m.unsaidMerge = nil, nil
+	if flush != nil && (m.waits.flush || m.waits.publish) {
+		m.tellFailed(messages.FlushFailed{Err: flush}, out)
+	}
+	if merge != nil && m.waits.merge {
+		m.tellFailed(messages.FlushFailed{Err: merge, Merge: true}, out)
+	}
+}
+
 // schedulePublish starts a publication if something is staged that no checkpoint says yet.
 func (m *Machine) schedulePublish(out *Outbox) {
-	if m.publishing != nil || m.waits.publish || m.revision == m.publishedRevision {
+	if m.publishing != nil || m.waits.publish || m.unseen() >= maxUnseen || m.revision == m.publishedRevision {
 		return
 	}
 	m.publishing = &publishJob{
@@ -199,8 +237,9 @@ func (m *Machine) publishDone(j *publishJob, err error, out *Outbox) {
 	for _, t := range j.leaving {
 		m.reclaimable += t.Meta().Size
 	}
+	m.told++
 	out.Txcoord = append(out.Txcoord, messages.Flushed{
-		Runs: j.runs, Covered: j.checkpoint.Freeze, Retired: j.leaving, Debt: m.debt(), Final: j.checkpoint.Clean,
+		No: m.told, Runs: j.runs, Covered: j.checkpoint.Freeze, Retired: j.leaving, Debt: m.debt(), Final: j.checkpoint.Clean,
 	})
 	if j.checkpoint.Freeze > m.publishedFreeze || j.checkpoint.Clean {
 		m.publishedFreeze = j.checkpoint.Freeze
@@ -217,7 +256,7 @@ func (m *Machine) publishFailed(j *publishJob, err error, out *Outbox) {
 	m.stale, m.foundStale = nil, false
 	m.waits.publish = !m.stopping
 	if m.unanswered > 0 {
-		out.Txcoord = append(out.Txcoord, messages.FlushFailed{Err: told(err)})
+		m.tellFailed(messages.FlushFailed{Err: told(err)}, out)
 	}
 	m.answerCompacts(err, out)
 	for _, r := range j.ingests {

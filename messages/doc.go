@@ -15,8 +15,9 @@
 //	walwriter → txcoord      Durable         none (watermark)
 //	walwriter → txcoord      NoSpace         none
 //	walwriter → txcoord      Poisoned        none
-//	flusher → txcoord        Flushed         Reclaim, once no View holds the replaced tables
-//	flusher → txcoord        FlushFailed     none (flusher tries again by itself)
+//	txcoord → flusher        Seen            none (watermark)
+//	flusher → txcoord        Flushed         Seen; and Reclaim, once no View holds the replaced tables
+//	flusher → txcoord        FlushFailed     Seen (flusher tries again by itself)
 //	flusher → walwriter      Release         none
 //	flusher → evictor        TablesRetired   none
 //	readers → evictor        PagesLoaded     none (coalesced)

@@ -1,7 +1,10 @@
 package messages
 
 // ToEvictor is the inbox of the evictor.
-type ToEvictor interface{ toEvictor() }
+type ToEvictor interface {
+	Message
+	toEvictor()
+}
 
 // PagesLoaded: readers → evictor: fresh pages wait on the cache's list. Coalesced.
 type PagesLoaded struct{}

@@ -3,7 +3,10 @@ package messages
 import "github.com/aegis-storage/aegis/pages"
 
 // ToFlusher is the inbox of the flusher.
-type ToFlusher interface{ toFlusher() }
+type ToFlusher interface {
+	Message
+	toFlusher()
+}
 
 // Compact: client → flusher: merge until one run is left, whatever it costs. Progress, if set,
 // is called from a worker, one call at a time.
@@ -57,6 +60,7 @@ type FlusherStats struct {
 
 func (Flush) toFlusher()                {}
 func (Reclaim) toFlusher()              {}
+func (Seen) toFlusher()                 {}
 func (*Compact) toFlusher()             {}
 func (*Ingest) toFlusher()              {}
 func (*FlusherStatsRequest) toFlusher() {}

@@ -8,7 +8,10 @@ import (
 )
 
 // ToTxcoord is the inbox of the transaction coordinator.
-type ToTxcoord interface{ toTxcoord() }
+type ToTxcoord interface {
+	Message
+	toTxcoord()
+}
 
 // Durability says when a commit is answered.
 type Durability uint8
@@ -88,8 +91,9 @@ type NoSpace struct{ Err error }
 type Poisoned struct{ Err error }
 
 // Flushed: flusher → txcoord: a checkpoint was published. Runs is the complete new list,
-// newest first; Retired are the tables that it no longer names.
+// newest first; Retired are the tables that it no longer names. Acknowledged by Seen.
 type Flushed struct {
+	No      uint64 // of flusher's messages to txcoord: 1, 2, 3, …
 	Runs    []*pages.Run
 	Covered pages.Seq // every commit at or below is in Runs
 	Retired []*pages.Table
@@ -99,7 +103,9 @@ type Flushed struct {
 
 // FlushFailed: flusher → txcoord: a flush or its checkpoint could not be written, or (Merge) a
 // merge could not; flusher will try again. Waiting Checkpoint requests are told of a flush.
+// Acknowledged by Seen.
 type FlushFailed struct {
+	No    uint64 // as in Flushed
 	Err   error
 	Merge bool
 }
@@ -116,6 +122,10 @@ type TxcoordStats struct {
 	Credit                         int64
 	Waiting, Held                  int
 	IndexBytes, FrozenBytes        int64
+	RetainedBytes                  int64 // flushed indexes that conflict checks need
+	PinnedBytes                    int64 // other flushed indexes that open snapshots may hold
+	Pinned                         int
+	SnapshotsEnded                 uint64 // for what they pinned
 	IndexEntries                   int
 	Frozen, Retained, RetiredFiles int
 	Freezes                        uint64
@@ -150,3 +160,8 @@ type Flush struct {
 
 // Reclaim: txcoord → flusher: no View holds these tables any more; their files may go.
 type Reclaim struct{ Tables []*pages.Table }
+
+// Seen: txcoord → flusher: the messages Flushed and FlushFailed up to this number were taken in. It
+// only rises. Flusher publishes nothing while several of them are not seen, so that a coordinator
+// that gets no turn finds few messages, however much is merged meanwhile.
+type Seen struct{ UpTo uint64 }

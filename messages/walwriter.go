@@ -3,7 +3,10 @@ package messages
 import "github.com/aegis-storage/aegis/pages"
 
 // ToWalwriter is the inbox of the log writer.
-type ToWalwriter interface{ toWalwriter() }
+type ToWalwriter interface {
+	Message
+	toWalwriter()
+}
 
 // Append: txcoord → walwriter: write these records (AppendRecord, ascending seqs without a
 // gap), and sync if asked. Records may be empty when only a sync is wanted. The buffer belongs

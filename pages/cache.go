@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // Cache counts and bounds the pages in memory of all tables of one store. It holds none of
@@ -12,6 +13,8 @@ import (
 type Cache struct {
 	park Waiter
 	wake func()
+	now  func() time.Time    // nil: loads are not timed
+	took func(time.Duration) // told of each load
 
 	resident atomic.Int64 // bytes of the pages in slots
 	target   atomic.Int64 // what the evictor keeps resident below; 0: no limit
@@ -20,7 +23,7 @@ type Cache struct {
 	woken    atomic.Bool
 	room     gate
 
-	hits         striped
+	hits         Striped
 	loads        atomic.Int64
 	loadedBytes  atomic.Int64
 	failedLoads  atomic.Int64
@@ -66,13 +69,21 @@ func (c *Cache) SetLimits(target, hard int64) {
 	c.room.open()
 }
 
+// TimeLoads has took told how long it took to read, check and decode each page that was loaded
+// into its slot, by the clock now; also where that failed. Loads that leave nothing in memory, as
+// those of merges, are not told. It is called before the cache is used. took must not wait, and
+// may be called by several goroutines at a time.
+func (c *Cache) TimeLoads(now func() time.Time, took func(time.Duration)) {
+	c.now, c.took = now, took
+}
+
 // Resident returns the bytes of the pages in memory.
 func (c *Cache) Resident() int64 { return c.resident.Load() }
 
 // Stats returns the counts. They are read one by one, not as of one moment.
 func (c *Cache) Stats() CacheStats {
 	return CacheStats{
-		Hits:          c.hits.sum(),
+		Hits:          c.hits.Sum(),
 		Misses:        c.loads.Load(),
 		FailedLoads:   c.failedLoads.Load(),
 		LoadedBytes:   c.loadedBytes.Load(),

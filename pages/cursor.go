@@ -283,7 +283,7 @@ func (c *Cursor) page(ctx context.Context, w place) (*Page, error) {
 	p := w.resident()
 	if p != nil {
 		if w.kind == kindLeaf {
-			t.cache.hits.add()
+			t.cache.hits.Add()
 		}
 		return p, nil
 	}

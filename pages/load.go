@@ -107,7 +107,13 @@ func (t *Table) page(ctx context.Context, w place) (*Page, error) {
 func (t *Table) load(ctx context.Context, w place, f *flight) (*Page, error) {
 	defer t.land(w, f)
 	t.cache.park.Park(ctx, nil)
-	f.page, f.err = t.read(w, nil)
+	if c := t.cache; c.now != nil {
+		start := c.now()
+		f.page, f.err = t.read(w, nil)
+		c.took(c.now().Sub(start))
+	} else {
+		f.page, f.err = t.read(w, nil)
+	}
 	t.cache.park.Park(ctx, nil)
 	return f.page, f.err
 }

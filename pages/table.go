@@ -127,7 +127,7 @@ func (t *Table) Get(ctx context.Context, key []byte, hash uint64) (value []byte,
 	l.touch()
 	value, kind, ok = l.find(key, hash)
 	// Last: an atomic addition before the search would keep its cache misses from overlapping.
-	t.cache.hits.add()
+	t.cache.hits.Add()
 	return value, kind, ok, nil
 }
 

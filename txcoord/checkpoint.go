@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/aegis-storage/aegis/messages"
-	"github.com/aegis-storage/aegis/pages"
 	"github.com/aegis-storage/aegis/txcoord/versions"
 )
 
@@ -54,8 +53,9 @@ func (m *Machine) freezeIfDue() {
 func (m *Machine) freeze(final bool) {
 	m.freezeDue = false
 	m.active.Freeze(m.applied)
-	m.frozen = slices.Insert(m.frozen, 0, frozen{index: m.active, upTo: m.applied, final: final})
+	m.frozen = slices.Insert(m.frozen, 0, frozen{index: m.active, lifespan: lifespan{born: m.activeBorn}, upTo: m.applied, final: final})
 	m.active = versions.NewIndex(m.applied, versions.IndexOptions{ChunkBytes: m.limits.ChunkBytes, ExpectKeys: m.active.Len()})
+	m.activeBorn = m.epoch + 1 // the View that end builds
 	m.viewStale = true
 	m.stats.Freezes++
 	if m.log && m.durable < m.applied {
@@ -81,18 +81,27 @@ func (m *Machine) sendFlushes(out *Outbox) {
 	}
 }
 
+// tellSeen acknowledges what flusher has sent.
+func (m *Machine) tellSeen(out *Outbox) {
+	if m.flusherNo > m.flusherTold {
+		m.flusherTold = m.flusherNo
+		out.Flusher = append(out.Flusher, messages.Seen{UpTo: m.flusherNo})
+	}
+}
+
 // flushed takes a published checkpoint in: a new View without the indexes that it covers.
 func (m *Machine) flushed(msg messages.Flushed, out *Outbox) {
+	m.flusherNo = max(m.flusherNo, msg.No)
 	m.runs, m.debt, m.flushErr = msg.Runs, msg.Debt, nil
 	m.runSeq = max(m.runSeq, msg.Covered)
 	m.viewStale = true
 	for last := len(m.frozen) - 1; last >= 0 && m.frozen[last].upTo <= msg.Covered && (msg.Final || !m.frozen[last].final); last-- {
+		m.frozen[last].gone = m.epoch + 1 // the View that end builds is the first without it
 		m.retain(m.frozen[last])
 		m.frozen = slices.Delete(m.frozen, last, last+1)
 	}
 	if len(msg.Retired) > 0 {
-		// The View that end builds is the first without them.
-		m.retired = append(m.retired, retiredTables{epoch: m.epoch + 1, tables: msg.Retired})
+		m.retired = append(m.retired, retiredTables{gone: m.epoch + 1, tables: msg.Retired})
 	}
 	m.bear(msg.Runs, m.epoch+1)
 	if !m.log && msg.Covered > m.durable && m.poisoned == nil {
@@ -117,6 +126,8 @@ func (m *Machine) flushed(msg messages.Flushed, out *Outbox) {
 func (m *Machine) retain(f frozen) {
 	if f.index.Len() > 0 {
 		m.retained = slices.Insert(m.retained, 0, f)
+	} else {
+		m.pin(f)
 	}
 	m.trimRetained()
 }
@@ -130,6 +141,7 @@ func (m *Machine) trimRetained() {
 			return
 		}
 		m.floor = max(m.floor, last.upTo)
+		m.pin(last)
 		m.retained = slices.Delete(m.retained, n-1, n)
 	}
 }
@@ -137,6 +149,7 @@ func (m *Machine) trimRetained() {
 // flushFailed tells those who asked for a checkpoint; flusher goes on trying. When the store
 // closes nobody waits for that, so what is held is refused.
 func (m *Machine) flushFailed(msg messages.FlushFailed, out *Outbox) {
+	m.flusherNo = max(m.flusherNo, msg.No)
 	if msg.Merge {
 		m.debt = 0 // slow reads are better than writers that wait for merges that cannot be
 		return
@@ -158,66 +171,4 @@ func (m *Machine) flushFailed(msg messages.FlushFailed, out *Outbox) {
 		}
 		m.awaits = nil
 	}
-}
-
-// bear notes the tables that the View of epoch is the first to have.
-func (m *Machine) bear(runs []*pages.Run, epoch uint64) {
-	for _, r := range runs {
-		for _, t := range r.Tables {
-			if _, known := m.born[t]; !known {
-				m.born[t] = epoch
-			}
-		}
-	}
-}
-
-// reclaim sends the tables that no View holds any more: those of which every open snapshot is
-// either older or newer, so that one that stays open for long holds what it had at its beginning
-// and no more. The View without them was stored by an earlier Turn, so whoever registers now gets
-// it, or sees that it must look again:
-//
-//	reader                          txcoord
-//	v = View.Load()  (old)
-//	                                shell: View.Store(new)
-//	slot.epoch = old                Step: scans the slots, sees none
-//	View.Load() != v: again         Reclaim
-func (m *Machine) reclaim(out *Outbox) {
-	if len(m.retained) > 0 {
-		m.trimRetained()
-	}
-	if len(m.retired) == 0 {
-		return
-	}
-	open := m.pub.Snapshots.Epochs(m.openBuf)
-	same := slices.Equal(open, m.open)
-	m.open, m.openBuf = open, m.open
-	var free []*pages.Table
-	left := m.retired[:0]
-	for _, r := range m.retired {
-		if r.epoch <= m.epoch && !(same && r.judged) {
-			r.judged = true
-			r.tables, free = m.unheld(r, free)
-		}
-		if len(r.tables) > 0 {
-			left = append(left, r)
-		}
-	}
-	clear(m.retired[len(left):])
-	m.retired = left
-	if len(free) > 0 {
-		out.Flusher = append(out.Flusher, messages.Reclaim{Tables: free})
-	}
-}
-
-// unheld moves the tables of r that no open snapshot has to free.
-func (m *Machine) unheld(r retiredTables, free []*pages.Table) (held, all []*pages.Table) {
-	for _, t := range r.tables {
-		if i, _ := slices.BinarySearch(m.open, m.born[t]); i < len(m.open) && m.open[i] < r.epoch {
-			held = append(held, t)
-			continue
-		}
-		delete(m.born, t)
-		free = append(free, t)
-	}
-	return held, free
 }

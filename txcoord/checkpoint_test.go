@@ -3,7 +3,6 @@ package txcoord
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
@@ -192,11 +191,7 @@ func (w *world) mergeAll() {
 	w.all()
 }
 
-func (w *world) acquireNow() *openSnapshot {
-	s := &openSnapshot{Snapshot: w.pub.Acquire(false, time.Time{})}
-	w.open = append(w.open, s)
-	return s
-}
+func (w *world) acquireNow() *openSnapshot { return w.acquireAs(false) }
 
 // Retired tables go when no snapshot has them, also after poisoning: an older snapshot never had
 // them, a newer one has what replaced them.

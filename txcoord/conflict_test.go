@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -121,8 +120,7 @@ func (w *world) freezeAll() {
 // from below has to try again.
 func TestRetainedIndexes(t *testing.T) {
 	w := history(t)
-	old := w.pub.Acquire(true, time.Time{}) // at 3
-	w.open = append(w.open, &openSnapshot{old, true})
+	old := w.acquireAs(true)       // at 3
 	w.put("b", 1, messages.NoSync) // 4
 	w.all()
 	for i := range w.limits.RetainIndexes {

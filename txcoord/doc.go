@@ -9,5 +9,6 @@
 //
 // Files: machine.go the switch and the end of a Step; commit.go admission and apply;
 // conflict.go the judgement; durable.go watermarks, awaits and poisoning; checkpoint.go
-// freezing, flushing and retired tables; outbox.go the edges; stats.go the figures.
+// freezing and flushing; pinned.go what old snapshots hold, and when they end; outbox.go the
+// edges; stats.go the figures.
 package txcoord

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
@@ -294,9 +293,7 @@ func TestTrimming(t *testing.T) {
 			w.all()
 		}
 		if i == 100 || i == 700 {
-			s := &openSnapshot{readWrite: i == 700}
-			s.Snapshot = w.pub.Acquire(s.readWrite, time.Time{})
-			w.open, snaps = append(w.open, s), append(snaps, s)
+			snaps = append(snaps, w.acquireAs(i == 700))
 		}
 	}
 	if n := w.m.active.Versions(); n > 40 {

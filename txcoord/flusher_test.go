@@ -21,6 +21,8 @@ type fakeFlusher struct {
 	final   bool // the final checkpoint is published
 	live    []*pages.Table
 	retired []*pages.Table // not reclaimed yet
+	no      uint64         // of the last message to txcoord
+	seen    uint64         // acknowledged
 }
 
 // newTable is a table that no read of a script needs to open.
@@ -51,11 +53,23 @@ func (f *fakeFlusher) receive(msg messages.ToFlusher) {
 			f.w.fatalf("flush up to %d, synced is %d", msg.UpTo, f.w.wal.synced)
 		}
 		f.w.must(f.w.model.checkIndex(f.w, msg))
+		msg.Index.Order()
 		f.sent = msg.UpTo
 		f.queue = append(f.queue, msg)
 	case messages.Reclaim:
 		f.reclaim(msg.Tables)
+	case messages.Seen:
+		if msg.UpTo <= f.seen || msg.UpTo > f.no {
+			f.w.fatalf("seen up to %d after %d, sent are %d", msg.UpTo, f.seen, f.no)
+		}
+		f.seen = msg.UpTo
 	}
+}
+
+// number is the next message's.
+func (f *fakeFlusher) number() uint64 {
+	f.no++
+	return f.no
 }
 
 // reclaim checks that neither the View of today nor an open snapshot has the tables.
@@ -66,8 +80,8 @@ func (f *fakeFlusher) reclaim(tables []*pages.Table) {
 			f.w.fatalf("a table is reclaimed that was not retired")
 		}
 		for _, s := range f.w.open {
-			if has(s.View, t) {
-				f.w.fatalf("a table is reclaimed under a snapshot of view %d", s.View.Epoch)
+			if !s.Expired() && has(s.view, t) {
+				f.w.fatalf("a table is reclaimed under a snapshot of view %d", s.view.Epoch)
 			}
 		}
 		f.retired = slices.Delete(f.retired, at, at+1)
@@ -79,7 +93,7 @@ func (f *fakeFlusher) reclaim(tables []*pages.Table) {
 func (f *fakeFlusher) publish() {
 	if f.failing {
 		f.w.count("flush failed")
-		f.w.send(messages.FlushFailed{Err: errors.New("cannot write")})
+		f.w.send(messages.FlushFailed{No: f.number(), Err: errors.New("cannot write")})
 		return
 	}
 	msg := f.queue[0]
@@ -95,19 +109,19 @@ func (f *fakeFlusher) publish() {
 		}
 	}
 	f.w.count("flush")
-	f.w.send(messages.Flushed{Runs: f.runs(), Covered: f.covered, Debt: f.debt, Final: f.final})
+	f.w.send(messages.Flushed{No: f.number(), Runs: f.runs(), Covered: f.covered, Debt: f.debt, Final: f.final})
 }
 
 // merge lowers the debt and retires tables.
 func (f *fakeFlusher) merge() {
 	if f.failing {
 		f.w.count("merge failed")
-		f.w.send(messages.FlushFailed{Err: errors.New("cannot merge"), Merge: true})
+		f.w.send(messages.FlushFailed{No: f.number(), Err: errors.New("cannot merge"), Merge: true})
 		return
 	}
 	f.debt = max(0, f.debt-1-f.w.n(3))
 	gone := slices.Clone(f.live[f.w.n(len(f.live)+1):])
 	f.live = append(slices.Clone(f.live[:len(f.live)-len(gone)]), newTable())
 	f.retired = append(f.retired, gone...)
-	f.w.send(messages.Flushed{Runs: f.runs(), Covered: f.covered, Debt: f.debt, Retired: gone, Final: f.final})
+	f.w.send(messages.Flushed{No: f.number(), Runs: f.runs(), Covered: f.covered, Debt: f.debt, Retired: gone, Final: f.final})
 }

@@ -32,24 +32,33 @@ type Config struct {
 //  4. frozen is ordered newest first by the seqs it covers, the active index is above all.
 //  5. No reply is resolved twice, and none is dropped: a request is answered, held or waiting.
 //  6. A flush is sent only when durable covers it (log before data).
+//  7. An index that left the View is retained, or pinned, or no View that an open snapshot holds
+//     has it; pinnedBytes is the size of those pinned.
+//  8. What snapshots pin beside the oldest one is within the limits of pinned.go.
 type Machine struct {
 	limits messages.Limits
 	pub    *versions.Published
 	log    bool
 	maxAge time.Duration // of snapshots; 0: no limit
 
-	active    *versions.Index
-	frozen    []frozen // newest first
-	retained  []frozen // flushed, kept for conflict checks, newest first
-	floor     pages.Seq
-	runs      []*pages.Run
-	runSeq    pages.Seq
-	epoch     uint64
-	viewStale bool
-	retired   []retiredTables
-	born      map[*pages.Table]uint64 // the epoch of the first View with the table
-	open      []uint64                // the epochs of open snapshots when retired was last looked at
-	openBuf   []uint64
+	active     *versions.Index
+	activeBorn uint64   // the epoch of the first View with active
+	frozen     []frozen // newest first
+	retained   []frozen // flushed, kept for conflict checks, newest first
+	floor      pages.Seq
+	runs       []*pages.Run
+	runSeq     pages.Seq
+	epoch      uint64
+	viewStale  bool
+
+	pinned      []pinnedIndex
+	pinnedBytes int64
+	retired     []retiredTables
+	born        map[*pages.Table]uint64 // the epoch of the first View with the table
+	tableBytes  int64                   // of runs
+	open        []uint64                // the epochs, below judged, of open snapshots when pinned and retired were last looked at
+	openBuf     []uint64
+	judged      uint64 // the present View's epoch then; 0: look again
 
 	applied, durable, visible pages.Seq
 	// What readers could see when this Step began: the effects of all earlier Turns are delivered.
@@ -80,8 +89,10 @@ type Machine struct {
 	awaits      []await
 	checkpoints []checkpoint
 
-	indexTold int64
-	stats     messages.TxcoordStats
+	flusherNo   uint64 // of the last message from flusher
+	flusherTold uint64 // up to which it knows
+	indexTold   int64
+	stats       messages.TxcoordStats
 }
 
 // group is what the next Append will carry.
@@ -94,16 +105,11 @@ type group struct {
 }
 
 type frozen struct {
+	lifespan
 	index *versions.Index
 	upTo  pages.Seq
 	sent  bool
 	final bool
-}
-
-type retiredTables struct {
-	epoch  uint64 // the first View without them
-	tables []*pages.Table
-	judged bool // against open
 }
 
 type waiter struct {
@@ -129,7 +135,7 @@ func New(c Config) *Machine {
 		limits: c.Limits, pub: c.Published, log: c.Log, maxAge: c.MaxSnapshotAge,
 		active: c.Active, runs: c.Runs, runSeq: c.RunSeq, floor: c.Last,
 		applied: c.Last, durable: c.Last, visible: c.Last, syncSent: c.Last, epoch: 1,
-		born: make(map[*pages.Table]uint64),
+		activeBorn: 1, born: make(map[*pages.Table]uint64),
 	}
 	m.bear(m.runs, m.epoch)
 	if !m.log {
@@ -185,6 +191,7 @@ func (m *Machine) end(out *Outbox) {
 	m.closeGroup(out)
 	m.sendFlushes(out)
 	m.reclaim(out)
+	m.tellSeen(out)
 	if !m.log && m.poisoned == nil {
 		m.visible = m.applied
 	}
@@ -209,7 +216,7 @@ func (m *Machine) view() *versions.View {
 
 // setAlarm asks for a Tick while something waits for time to pass.
 func (m *Machine) setAlarm(out *Outbox) {
-	if len(m.retired) > 0 {
+	if len(m.retired)+len(m.pinned) > 0 {
 		out.alarm(m.limits.SyncInterval)
 	}
 	if m.maxAge > 0 {
@@ -242,7 +249,7 @@ func (m *Machine) tick(t messages.Tick) {
 // tellIndexBytes keeps the evictor's share of the budget current, at steps of a sixteenth of
 // an index.
 func (m *Machine) tellIndexBytes(out *Outbox) {
-	total := m.active.Bytes()
+	total := m.active.Bytes() + m.pinnedBytes
 	for _, f := range m.frozen {
 		total += f.index.Bytes()
 	}
@@ -278,6 +285,9 @@ func (m *Machine) Check() error {
 	}
 	if m.runSeq > above {
 		return fmt.Errorf("txcoord: runs cover %d, the oldest frozen index ends at %d", m.runSeq, above)
+	}
+	if err := m.checkPinned(); err != nil {
+		return err
 	}
 	last := m.durable
 	for _, w := range m.waiting {

@@ -105,7 +105,7 @@ func read(t *testing.T, pub *versions.Published, sort int) {
 	s := pub.Acquire(sort == 1, time.Time{})
 	defer s.Release()
 	v, ok, err := s.Get(context.Background(), oneKey, pages.Hash(oneKey))
-	if err != nil || ok && v.Seq != s.Seq || !ok && s.Seq > s.View.RunSeq {
-		t.Errorf("a snapshot (read-write %t) at %d finds %d (there: %t), runs up to %d, error %v", sort == 1, s.Seq, v.Seq, ok, s.View.RunSeq, err)
+	if err != nil || ok && v.Seq != s.Seq || !ok && s.Seq > s.View().RunSeq {
+		t.Errorf("a snapshot (read-write %t) at %d finds %d (there: %t), runs up to %d, error %v", sort == 1, s.Seq, v.Seq, ok, s.View().RunSeq, err)
 	}
 }

@@ -50,10 +50,12 @@ func (w *world) randomCommit(oversize bool) {
 		keys = append(keys, w.key())
 	}
 	size := w.n(100)
-	switch w.n(8) {
-	case 0:
+	switch n := w.n(8); {
+	case w.large && n > 3:
+		size = w.n(60 << 10)
+	case n == 0:
 		size = w.n(w.limits.ChunkBytes * 2) // adopted
-	case 1:
+	case n == 1:
 		if oversize {
 			keys, size = keys[:1], int(w.limits.SegmentBytes/2)+w.n(int(w.limits.SegmentBytes))
 		}
@@ -188,9 +190,14 @@ func script(fail func(string, ...any), seed uint64, steps int, total map[string]
 	l := w.limits
 	l.TurnLimit, l.MaxFrozen, l.RetainIndexes, l.GatherBytes = 1+w.n(5), 1+w.n(2), 1+w.n(2), 1+w.n(3000)
 	l.IndexBytes = int64(1<<10 + w.n(8<<10))
+	large := w.chance(4)
+	if large {
+		l.SegmentBytes, l.FirstSegment, l.LogBytes = 256<<10, 256<<10, 1<<20
+	}
 	log := !w.chance(5)
 	f := faults{poison: w.chance(4), space: w.chance(2), oversize: w.chance(2), debt: w.chance(3)}
 	w = newWorld(fail, seed, l, log)
+	w.large = large
 	for range steps {
 		w.act(f)
 	}
@@ -240,7 +247,7 @@ func TestScriptsMeetEverything(t *testing.T) {
 	for _, what := range []string{
 		"commits", "conflict", "refused", "oversize", "oversize granted", "held for credit", "held for flush", "freezes", "groups",
 		"rejected", "no space", "flush", "flush failed", "reclaimed", "poisoned", "slowed", "stopped by runs",
-		"merge failed", "stalled",
+		"merge failed", "stalled", "pinned", "ended",
 	} {
 		if total[what] == 0 {
 			t.Errorf("no script met: %s", what)

@@ -12,6 +12,10 @@ func (m *Machine) figures() messages.TxcoordStats {
 	for _, f := range m.frozen {
 		s.FrozenBytes += f.index.Bytes()
 	}
+	for _, f := range m.retained {
+		s.RetainedBytes += f.index.Bytes()
+	}
+	s.Pinned, s.PinnedBytes = len(m.pinned), m.pinnedBytes
 	for _, r := range m.retired {
 		s.RetiredFiles += len(r.tables)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -29,6 +28,8 @@ type world struct {
 
 	inner, outer []messages.ToTxcoord
 	quiet        bool // no random readers
+	large        bool // commits that make indexes of hundreds of kilobytes
+	sized        bool // tables have sizes: snapshots may end for them
 	armed        bool // an Alarm was asked for and has not rung
 	requests     map[messages.Reply[messages.CommitResult]]*request
 	waits        map[messages.Reply[error]]*wait
@@ -49,6 +50,7 @@ type wait struct {
 
 type openSnapshot struct {
 	*versions.Snapshot
+	view      *versions.View // also once it has expired
 	readWrite bool
 }
 
@@ -126,11 +128,13 @@ func (w *world) step(batch ...messages.ToTxcoord) {
 		}
 	}
 	before, inFlight := w.m.applied, slices.Clone(w.m.inFlight)
+	alive := w.alive()
 	w.must(w.m.Step(batch, &w.out))
 	w.settle(queue, before)
 	w.must(w.m.Check())
 	w.checkBounds()
 	w.checkKeep(before, inFlight)
+	w.checkPins(alive)
 	w.deliver()
 	w.checkCredit()
 }
@@ -317,6 +321,11 @@ func (w *world) checkBounds() {
 			w.fatalf("an answered commit is held on to")
 		}
 	}
+	for _, p := range m.pinned[len(m.pinned):cap(m.pinned)] {
+		if p.index != nil {
+			w.fatalf("an index is held on to that nobody pins")
+		}
+	}
 	for _, r := range m.retired[len(m.retired):cap(m.retired)] {
 		if r.tables != nil {
 			w.fatalf("reclaimed tables are held on to")
@@ -345,8 +354,12 @@ func (w *world) acquire() *openSnapshot {
 	if len(w.open) >= 6 {
 		return w.open[w.n(len(w.open))]
 	}
-	s := &openSnapshot{readWrite: w.chance(2)}
-	s.Snapshot = w.pub.Acquire(s.readWrite, time.Time{})
+	return w.acquireAs(w.chance(2))
+}
+
+func (w *world) acquireAs(readWrite bool) *openSnapshot {
+	s := &openSnapshot{Snapshot: w.pub.Acquire(readWrite, time.Time{}), readWrite: readWrite}
+	s.view = s.View()
 	w.open = append(w.open, s)
 	return s
 }
@@ -374,9 +387,7 @@ func (w *world) readSnapshot() {
 		return
 	}
 	s, key := w.open[w.n(len(w.open))], w.key()
-	got, ok, err := s.Get(context.Background(), []byte(key), pages.Hash([]byte(key)))
-	w.must(err)
-	w.compare(fmt.Sprintf("snapshot (read-write %t)", s.readWrite), key, s.Seq, s.View.RunSeq, got, ok)
+	w.readIn(s, key)
 }
 
 // compare checks one read. What was flushed is in no run here, and so must not be found.
@@ -398,7 +409,7 @@ func (w *world) quiesce() {
 	for idle := 0; idle < 200; idle++ {
 		for w.move() {
 		}
-		if w.unanswered() == 0 && len(w.m.retired) == 0 {
+		if w.unanswered() == 0 && len(w.m.retired)+len(w.m.pinned) == 0 {
 			return
 		}
 		for len(w.open) > 0 {
@@ -463,6 +474,12 @@ func (w *world) finish() {
 		if q.seq > 0 && q.result.Err != nil && !errors.Is(q.result.Err, messages.ErrPoisoned) {
 			w.fatalf("commit %d is applied and answered with %v", q.seq, q.result.Err)
 		}
+	}
+	if w.flush.seen != w.flush.no {
+		w.fatalf("%d messages of flusher are acknowledged of %d", w.flush.seen, w.flush.no)
+	}
+	if w.m.pinnedBytes != 0 {
+		w.fatalf("%d bytes are pinned by nobody", w.m.pinnedBytes)
 	}
 	if len(w.m.retired) == 0 && len(w.m.born) != len(w.flush.live) {
 		w.fatalf("%d tables are remembered, %d are there", len(w.m.born), len(w.flush.live))

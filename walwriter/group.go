@@ -121,30 +121,27 @@ func decodeRecord(body []byte, chain uint32) (r record, n int, ok bool) {
 	return r, n, true
 }
 
-// batch returns the record's batch. It aliases the payload, or buf, which it grows as needed
-// and returns. what names a damage that the checksum did not show.
-func (r *record) batch(buf []byte) (batch, grown []byte, what string) {
+// batch returns the record's batch. It aliases the payload, or what room gave for so many bytes.
+// what names a damage that the checksum did not show.
+func (r *record) batch(room func(n int) []byte) (batch []byte, what string) {
 	switch {
 	case r.zero != 0 || r.flags&^flagLZ4 != 0:
-		return nil, buf, "record with flags that this version does not know"
+		return nil, "record with flags that this version does not know"
 	case r.flags == 0:
-		return r.payload, buf, ""
+		return r.payload, ""
 	case len(r.payload) < 4:
-		return nil, buf, "compressed record without a length"
+		return nil, "compressed record without a length"
 	}
 	raw, block := int64(binary.LittleEndian.Uint32(r.payload)), r.payload[4:]
 	// The decompressor dereferences an empty destination: zero must not reach it.
 	if raw == 0 || raw > compressMax || raw > int64(len(block))*maxRatio {
-		return nil, buf, "compressed record with an impossible length"
+		return nil, "compressed record with an impossible length"
 	}
-	if int64(cap(buf)) < raw {
-		buf = make([]byte, raw)
-	}
-	batch = buf[:raw:raw]
+	batch = room(int(raw))
 	if n, err := lz4.UncompressBlock(block, batch); err != nil || int64(n) != raw {
-		return nil, buf, "compressed record that does not decompress"
+		return nil, "compressed record that does not decompress"
 	}
-	return batch, buf, ""
+	return batch, ""
 }
 
 // encoder builds one group at a time in a buffer that it keeps.

@@ -2,6 +2,7 @@ package walwriter
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/pages"
@@ -41,42 +42,28 @@ type Recovered struct {
 // from.Seq, in order. The batch that apply is given is valid until apply returns. progress, if
 // not nil, is told from time to time how many bytes of how many have been read.
 //
-// It reads only. Errors: *pages.CorruptionError for bytes that are not what was synced, the
-// backend's errors for reads that fail, and apply's.
+// It reads only. Errors: those of Replay.Next, and apply's.
 func Recover(b backends.Backend, from Source, apply func(seq pages.Seq, batch []byte) error,
 	progress func(done, total int64)) (*Recovered, error) {
-	files, err := inspect(b)
+	p, err := NewReplay(b, from, progress)
 	if err != nil {
 		return nil, err
 	}
-	order, err := plan(files, from)
-	if err != nil {
-		return nil, err
-	}
-	if progress == nil {
-		progress = func(int64, int64) {}
-	}
-	p := &replay{
-		backend: b, from: from, apply: apply, progress: progress,
-		next: from.Seq + 1, tail: tail{base: from.Seq},
-	}
-	for i := range order {
-		p.total += order[i].header.size - dataStart
-	}
-	for i := range order {
-		if err := p.segment(&order[i], i == 0); err != nil {
+	defer p.Close()
+	var block Block
+	for more := true; more; {
+		more, err = p.Next(&block)
+		for i, batch := range block.Batches {
+			seq := block.First + pages.Seq(i)
+			if err := apply(seq, batch); err != nil {
+				return nil, fmt.Errorf("walwriter: replay commit %d: %w", seq, err)
+			}
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	if err := p.verify(files); err != nil {
-		return nil, err
-	}
-	r := &Recovered{
-		backend: b, from: from, last: p.next - 1, tail: p.tail,
-		records: p.records, bytes: p.done, torn: p.torn,
-	}
-	r.sortFiles(files, order, p.ends)
-	return r, nil
+	return p.Recovered(), nil
 }
 
 // sortFiles tells the files that the next recovery may need from those that can go.
@@ -133,27 +120,24 @@ func (r *Recovered) Close() error {
 // system's cache only.
 //
 // Invariants:
-//  1. buf holds the records above base, as the log has them; marks are in ascending order,
-//     the last one is the end of buf.
+//  1. groups hold the records above base, as the log has them, in order.
 //  2. chain is the checksum of record base.
 type tail struct {
-	base  pages.Seq
-	chain uint32
-	buf   []byte
-	marks []mark
+	base   pages.Seq
+	chain  uint32
+	groups []tailGroup
 }
 
-// mark is the end of a group in the tail.
-type mark struct {
-	last  pages.Seq
-	chain uint32 // checksum of record last
-	end   int    // offset in buf
+// tailGroup is what the tail has of one group.
+type tailGroup struct {
+	records []byte // they alias what was read
+	last    pages.Seq
+	chain   uint32 // checksum of record last
 }
 
-// add appends the records of a group.
+// add appends the records of a group; they belong to the tail from now on.
 func (t *tail) add(records []byte, last pages.Seq, chain uint32) {
-	t.buf = append(t.buf, records...)
-	t.marks = append(t.marks, mark{last: last, chain: chain, end: len(t.buf)})
+	t.groups = append(t.groups, tailGroup{records: records, last: last, chain: chain})
 }
 
 // skip moves the base of an empty tail up.
@@ -162,19 +146,11 @@ func (t *tail) skip(seq pages.Seq, chain uint32) { t.base, t.chain = seq, chain 
 // assert drops the groups that lie at or below seq.
 func (t *tail) assert(seq pages.Seq) {
 	n := 0
-	for n < len(t.marks) && t.marks[n].last <= seq {
+	for n < len(t.groups) && t.groups[n].last <= seq {
+		t.skip(t.groups[n].last, t.groups[n].chain)
 		n++
 	}
-	if n == 0 {
-		return
-	}
-	drop := t.marks[n-1]
-	t.skip(drop.last, drop.chain)
-	t.buf = t.buf[:copy(t.buf, t.buf[drop.end:])]
-	t.marks = t.marks[:copy(t.marks, t.marks[n:])]
-	for i := range t.marks {
-		t.marks[i].end -= drop.end
-	}
+	t.groups = slices.Delete(t.groups, 0, n)
 }
 
 // errFinished is what a Recovered answers after Start or Close.

@@ -2,41 +2,156 @@ package walwriter
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/pages"
 )
 
-// replay reads the groups of the planned segments, one after the other.
+// Replay reads the log that follows a checkpoint, front to back, a block of commits at a time, so
+// that the next block can be read while the one before is applied. It reads only. It is for one
+// goroutine at a time; blocks that it has filled do not belong to it.
 //
 // Invariants:
-//  1. Records below next have been read and verified, in order; those above from.Seq applied.
+//  1. Records below next have been read and verified, in order; those above from.Seq are in a
+//     block.
 //  2. link is the checksum of record next-1.
 //  3. asserted is the highest syncedThrough of any header that was read.
-type replay struct {
+//  4. While body is not nil, it is that of the group at off, and n of its bytes have been read.
+type Replay struct {
 	backend  backends.Backend
 	from     Source
-	apply    func(pages.Seq, []byte) error
+	files    []logFile
+	order    []planned
 	progress func(done, total int64)
+	limit    int // bytes that end a block
 
 	next     pages.Seq
 	link     uint32
 	asserted pages.Seq
 	tail     tail
-	window   window
-	raw      []byte // for decompression
 
-	ends           []int64 // per planned segment: where its groups end
+	at     int           // order[at] is under way
+	file   backends.File // its; nil: it is not begun
+	window window
+	off    int64  // of the group under way, or of the next one
+	chain  uint32 // chain value of the next record
+	body   []byte
+	n      int
+	keep   int // where the records of body above the checkpoint begin
+
+	ends           []int64 // per segment that is done: where its groups end
 	records        int64
 	done, total    int64
 	reported, torn int64
 }
 
-// segment replays one segment. All but the last must reach the next one's base.
-func (p *replay) segment(s *planned, first bool) error {
+// blockLimit is how many bytes of records and of decompressed batches end a block.
+const blockLimit = 512 << 10
+
+// Block is a stretch of commits of a log, verified and decompressed. The zero value is ready to be
+// filled.
+type Block struct {
+	First   pages.Seq // of the first commit; the others follow without a gap
+	Batches [][]byte  // the commits' batches; they must not be written to
+
+	bytes       int
+	arena, free []byte // of decompressed batches
+}
+
+// reset makes the block empty.
+func (b *Block) reset(first pages.Seq) {
+	clear(b.Batches)
+	if cap(b.arena) > 2*blockLimit {
+		b.arena = nil
+	}
+	*b = Block{First: first, Batches: b.Batches[:0], arena: b.arena, free: b.arena}
+}
+
+// room returns n bytes that are the block's until it is filled again.
+func (b *Block) room(n int) []byte {
+	if len(b.free) < n {
+		b.arena = make([]byte, max(n, blockLimit))
+		b.free = b.arena
+	}
+	room := b.free[:n:n]
+	b.free = b.free[n:]
+	b.bytes += n
+	return room
+}
+
+// NewReplay finds the log's segments and plans their order. progress, if not nil, is told from
+// time to time, by Next, how many bytes of how many have been read. Errors are those of Next. End
+// the Replay with Close.
+func NewReplay(b backends.Backend, from Source, progress func(done, total int64)) (*Replay, error) {
+	files, err := inspect(b)
+	if err != nil {
+		return nil, err
+	}
+	order, err := plan(files, from)
+	if err != nil {
+		return nil, err
+	}
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	p := &Replay{
+		backend: b, from: from, files: files, order: order, progress: progress, limit: blockLimit,
+		next: from.Seq + 1, tail: tail{base: from.Seq},
+	}
+	for i := range order {
+		p.total += order[i].header.size - dataStart
+	}
+	return p, nil
+}
+
+// Next fills b with the next commits above from.Seq, and reports whether there may be more. With
+// an error b has the commits before the damage, and the Replay is over. The batches stay valid
+// until b is filled again, whatever other blocks are.
+//
+// Errors: *pages.CorruptionError for bytes that are not what was synced, and the backend's errors
+// for reads that fail.
+func (p *Replay) Next(b *Block) (more bool, err error) {
+	b.reset(p.next) // above from.Seq, as begin has not gone back yet or a block was full
+	for p.at < len(p.order) {
+		s := &p.order[p.at]
+		if p.file == nil {
+			if err := p.begin(s); err != nil {
+				return false, err
+			}
+		}
+		bad, full, err := p.groups(s, b)
+		if full || err != nil {
+			return full, err
+		}
+		if err := p.finish(s, bad); err != nil {
+			return false, err
+		}
+	}
+	return false, p.verify()
+}
+
+// Recovered returns what Next has read, after it has answered that there is no more.
+func (p *Replay) Recovered() *Recovered {
+	r := &Recovered{
+		backend: p.backend, from: p.from, last: p.next - 1, tail: p.tail,
+		records: p.records, bytes: p.done, torn: p.torn,
+	}
+	r.sortFiles(p.files, p.order, p.ends)
+	return r
+}
+
+// Close gives the file at hand back. It can be called again.
+func (p *Replay) Close() {
+	if p.file != nil {
+		_ = p.file.Close() // it was only read
+		p.file = nil
+	}
+}
+
+// begin opens a segment, which must follow the one before.
+func (p *Replay) begin(s *planned) error {
 	h := &s.header
-	if first {
+	if p.at == 0 {
 		p.next, p.link = h.base, h.chain
 		if h.base == p.from.Seq+1 {
 			p.tail.skip(p.from.Seq, h.chain)
@@ -51,19 +166,24 @@ func (p *replay) segment(s *planned, first bool) error {
 	if err != nil {
 		return fmt.Errorf("walwriter: open %s: %w", s.name, err)
 	}
-	defer f.Close()
-	p.window.reset(f, h.size)
-	bad, err := p.groups(s)
-	if err != nil {
-		return err
-	}
+	p.file, p.window = f, window{file: f, size: h.size}
+	p.off, p.chain, p.body = dataStart, salt(p.link, h.number, h.epoch), nil
+	return nil
+}
+
+// finish ends a segment. All but the last must reach the next one's base.
+func (p *Replay) finish(s *planned, bad end) error {
 	p.done += bad.group - dataStart
 	p.progress(p.done, p.total)
 	p.ends = append(p.ends, bad.group)
-	if p.next == s.stop {
-		return nil
+	if p.next != s.stop {
+		if err := p.judge(s, bad); err != nil {
+			return err
+		}
 	}
-	return p.judge(s, f, bad)
+	p.Close()
+	p.at++
+	return nil
 }
 
 // end is where a segment's good groups and records end.
@@ -72,96 +192,114 @@ type end struct {
 	record int64 // offset of its first bad record; that of the group if its header is bad
 }
 
-// groups reads groups until one is bad, the segment is full, or its stop is reached.
-func (p *replay) groups(s *planned) (end, error) {
-	off, chain := int64(dataStart), salt(p.link, s.header.number, s.header.epoch)
-	for p.next < s.stop && off+groupHeaderBytes <= s.header.size {
-		b, err := p.window.at(off, groupHeaderBytes)
-		if err != nil {
-			return end{}, fmt.Errorf("walwriter: read %s: %w", s.name, err)
+// groups reads groups until the block is full, or until one is bad, the segment is full, or its
+// stop is reached.
+func (p *Replay) groups(s *planned, b *Block) (bad end, full bool, err error) {
+	for {
+		if p.body == nil {
+			found, err := p.open(s)
+			if err != nil {
+				return end{}, false, err
+			}
+			if !found {
+				off := min(p.off, s.header.size)
+				return end{group: off, record: off}, false, nil
+			}
 		}
-		g, ok := decodeGroupHeader(b)
-		body := int64(g.bodyBytes)
-		if !ok || g.number != s.header.number || g.epoch != s.header.epoch || g.chain != chain ||
-			body > s.header.size-off-groupHeaderBytes {
-			break
+		if full, err := p.group(s, b); full || err != nil {
+			return end{}, full, err
 		}
-		p.assert(g.syncedThrough)
-		if b, err = p.window.at(off+groupHeaderBytes, body); err != nil {
-			return end{}, fmt.Errorf("walwriter: read %s: %w", s.name, err)
+		if p.n < len(p.body) && p.next < s.stop {
+			return end{group: p.off, record: p.off + groupHeaderBytes + int64(p.n)}, false, nil
 		}
-		n, err := p.group(s, b, &chain, off+groupHeaderBytes)
-		if err != nil {
-			return end{}, err
-		}
-		if int64(n) < body && p.next < s.stop {
-			return end{group: off, record: off + groupHeaderBytes + int64(n)}, nil
-		}
-		off = alignUp(off+groupHeaderBytes+body, int64(s.header.align))
-		if at := p.done + off - dataStart; at-p.reported >= searchWindow {
+		p.off = alignUp(p.off+groupHeaderBytes+int64(len(p.body)), int64(s.header.align))
+		p.body = nil
+		if at := p.done + p.off - dataStart; at-p.reported >= searchWindow {
 			p.reported = at
 			p.progress(at, p.total)
 		}
 	}
-	off = min(off, s.header.size)
-	return end{group: off, record: off}, nil
 }
 
-// group applies the records of a body, up to the first bad one or the segment's stop, and
-// returns how many bytes they take.
-func (p *replay) group(s *planned, body []byte, chain *uint32, off int64) (int, error) {
-	n, keep := 0, 0 // keep: where the records above the checkpoint begin
-	for n < len(body) && p.next < s.stop {
-		r, size, ok := decodeRecord(body[n:], *chain)
+// open reads the header and the body of the group at off, or reports that there is none.
+func (p *Replay) open(s *planned) (found bool, err error) {
+	if p.next >= s.stop || p.off+groupHeaderBytes > s.header.size {
+		return false, nil
+	}
+	b, err := p.window.at(p.off, groupHeaderBytes)
+	if err != nil {
+		return false, fmt.Errorf("walwriter: read %s: %w", s.name, err)
+	}
+	g, ok := decodeGroupHeader(b)
+	body := int64(g.bodyBytes)
+	if !ok || g.number != s.header.number || g.epoch != s.header.epoch || g.chain != p.chain ||
+		body > s.header.size-p.off-groupHeaderBytes {
+		return false, nil
+	}
+	p.assert(g.syncedThrough)
+	if b, err = p.window.at(p.off+groupHeaderBytes, body); err != nil {
+		return false, fmt.Errorf("walwriter: read %s: %w", s.name, err)
+	}
+	p.body, p.n, p.keep = b, 0, 0
+	return true, nil
+}
+
+// group goes on with the records of body, up to the first bad one, the segment's stop, or where
+// the block is full.
+func (p *Replay) group(s *planned, b *Block) (full bool, err error) {
+	for p.n < len(p.body) && p.next < s.stop {
+		if b.bytes >= p.limit {
+			return true, nil
+		}
+		r, size, ok := decodeRecord(p.body[p.n:], p.chain)
 		if !ok {
 			break
 		}
+		off := p.off + groupHeaderBytes + int64(p.n)
 		if r.seq != p.next {
-			return 0, damaged(s.name, off+int64(n), "record of commit %d, where %d should be", r.seq, p.next)
+			return false, damaged(s.name, off, "record of commit %d, where %d should be", r.seq, p.next)
 		}
-		*chain, p.link = r.crc, r.crc
-		n += size
+		p.chain, p.link = r.crc, r.crc
+		p.n += size
 		if r.seq <= p.from.Seq {
 			p.tail.skip(r.seq, r.crc)
-			keep = n
-		} else if err := p.record(s, &r, off+int64(n-size)); err != nil {
-			return 0, err
+			p.keep = p.n
+		} else if err := p.record(s, &r, b, off); err != nil {
+			return false, err
 		}
 		p.next++
 	}
-	if keep < n {
-		p.tail.add(body[keep:n], p.next-1, p.link)
+	if p.keep < p.n {
+		p.tail.add(p.body[p.keep:p.n:p.n], p.next-1, p.link)
 	}
-	return n, nil
+	return false, nil
 }
 
-// record applies one record that begins at off.
-func (p *replay) record(s *planned, r *record, off int64) error {
-	var batch []byte
-	var what string
-	if batch, p.raw, what = r.batch(p.raw); what != "" {
+// record takes the record that begins at off into the block.
+func (p *Replay) record(s *planned, r *record, b *Block, off int64) error {
+	batch, what := r.batch(b.room)
+	if what != "" {
 		return damaged(s.name, off, "%s", what)
 	}
 	p.records++
-	if err := p.apply(r.seq, batch); err != nil {
-		return fmt.Errorf("walwriter: replay commit %d: %w", r.seq, err)
-	}
+	b.Batches = append(b.Batches, batch)
+	b.bytes += len(r.payload)
 	return nil
 }
 
 // assert takes note of a header's syncedThrough.
-func (p *replay) assert(seq pages.Seq) {
+func (p *Replay) assert(seq pages.Seq) {
 	p.asserted = max(p.asserted, seq)
 	p.tail.assert(seq)
 }
 
 // judge decides what it means that the groups of a segment end where they do: a torn tail, or
 // corruption if any later header says that there was more.
-func (p *replay) judge(s *planned, f io.ReaderAt, bad end) error {
+func (p *Replay) judge(s *planned, bad end) error {
 	if s.stop != pages.MaxSeq {
 		return damaged(s.name, bad.record, "log is unreadable from commit %d on, the next segment begins at %d", p.next, s.stop)
 	}
-	later, err := searchGroups(f, bad.group, s.header.size, s.header.number, s.header.epoch)
+	later, err := searchGroups(p.file, bad.group, s.header.size, s.header.number, s.header.epoch)
 	if err != nil {
 		return fmt.Errorf("walwriter: read %s: %w", s.name, err)
 	}
@@ -177,9 +315,9 @@ func (p *replay) judge(s *planned, f io.ReaderAt, bad end) error {
 }
 
 // verify holds what was read against files whose header is lost.
-func (p *replay) verify(files []logFile) error {
-	for i := range files {
-		f := &files[i]
+func (p *Replay) verify() error {
+	for i := range p.files {
+		f := &p.files[i]
 		if !f.groups || p.from.Clean && uint64(f.header.epoch) <= p.from.Epoch {
 			continue
 		}
@@ -194,19 +332,15 @@ func (p *replay) verify(files []logFile) error {
 // windowBytes is how much of a segment is read at a time.
 const windowBytes = 1 << 20
 
-// window reads a file front to back through a buffer that it keeps.
+// window reads a file front to back. Each buffer is filled once: who has a part of it may keep it.
 type window struct {
-	file io.ReaderAt
+	file backends.File
 	size int64
 	off  int64 // of buf
 	buf  []byte
 }
 
-func (w *window) reset(f io.ReaderAt, size int64) {
-	w.file, w.size, w.off, w.buf = f, size, 0, w.buf[:0]
-}
-
-// at returns n bytes at off, valid until the next call. The caller keeps off+n within size.
+// at returns n bytes at off. The caller keeps off+n within size.
 func (w *window) at(off, n int64) ([]byte, error) {
 	if off < w.off || off+n > w.off+int64(len(w.buf)) {
 		if err := w.load(off, n); err != nil {
@@ -219,18 +353,14 @@ func (w *window) at(off, n int64) ([]byte, error) {
 
 // load makes the window begin at off and hold at least n bytes.
 func (w *window) load(off, n int64) error {
+	buf := make([]byte, min(max(n, windowBytes), w.size-off))
 	var have int
 	if off >= w.off && off < w.off+int64(len(w.buf)) {
-		have = copy(w.buf, w.buf[off-w.off:])
+		have = copy(buf, w.buf[off-w.off:])
 	}
-	want := int(min(max(n, windowBytes), w.size-off))
-	if cap(w.buf) < want {
-		w.buf = append(make([]byte, 0, want), w.buf[:have]...)
-	}
-	w.off, w.buf = off, w.buf[:want]
-	if err := readFull(w.file, w.buf[have:], off+int64(have)); err != nil {
-		w.buf = w.buf[:have]
+	if err := readFull(w.file, buf[have:], off+int64(have)); err != nil {
 		return err
 	}
+	w.off, w.buf = off, buf
 	return nil
 }

@@ -46,11 +46,8 @@ func (r *Recovered) Start(cfg Config) (*Machine, error) {
 func (r *Recovered) resume(m *Machine) (*segment, error) {
 	seg, err := r.makeBody(m, m.limits.FirstSegment)
 	if errors.Is(err, backends.ErrNoSpace) {
-		if len(r.blank) > 0 {
-			if err := removeAll(r.backend, r.blank); err != nil {
-				return nil, err
-			}
-			r.blank = nil
+		if err := r.MakeRoom(); err != nil {
+			return nil, err
 		}
 		seg, err = r.makeBody(m, dataStart+blockBytes)
 	}
@@ -64,6 +61,19 @@ func (r *Recovered) resume(m *Machine) (*segment, error) {
 	}
 	seg.headerSynced = true
 	return seg, nil
+}
+
+// MakeRoom removes the spares that were never used. The store holds the same without them, so it may
+// be called on a full medium before anything else of this life is durable.
+func (r *Recovered) MakeRoom() error {
+	if len(r.blank) == 0 {
+		return nil
+	}
+	err := removeAll(r.backend, r.blank)
+	if err == nil {
+		r.blank = nil
+	}
+	return err
 }
 
 // makeBody makes a segment without a header that holds the tail, with at least size bytes more.
@@ -93,15 +103,17 @@ func (r *Recovered) writeBody(m *Machine, seg *segment) error {
 	e := &m.enc
 	e.reset() // of an attempt that failed
 	e.chain, m.link = salt(r.tail.chain, seg.number, seg.epoch), r.tail.chain
-	for rest := r.tail.buf; len(rest) > 0; m.link = e.chain {
-		n := recordBytes(rest)
-		if e.bodyBytes() > 0 && e.bodyBytes()+n > groupLimit {
-			if err := r.writeGroup(e, seg, m.credit.align); err != nil {
-				return err
+	for i := range r.tail.groups {
+		for rest := r.tail.groups[i].records; len(rest) > 0; m.link = e.chain {
+			n := recordBytes(rest)
+			if e.bodyBytes() > 0 && e.bodyBytes()+n > groupLimit {
+				if err := r.writeGroup(e, seg, m.credit.align); err != nil {
+					return err
+				}
 			}
+			e.addStored(rest[:n])
+			rest = rest[n:]
 		}
-		e.addStored(rest[:n])
-		rest = rest[n:]
 	}
 	if err := r.writeGroup(e, seg, m.credit.align); err != nil {
 		return err
@@ -112,11 +124,15 @@ func (r *Recovered) writeBody(m *Machine, seg *segment) error {
 // tailBytes bounds what the tail takes in a segment. Two groups that follow each other hold
 // more than groupLimit together.
 func (r *Recovered) tailBytes(align int64) int64 {
-	if len(r.tail.buf) == 0 {
+	var n int64
+	for i := range r.tail.groups {
+		n += int64(len(r.tail.groups[i].records))
+	}
+	if n == 0 {
 		return 0
 	}
-	groups := int64(len(r.tail.buf)/(groupLimit/2) + 2)
-	return int64(len(r.tail.buf)) + groups*(groupHeaderBytes+align)
+	groups := n/(groupLimit/2) + 2
+	return n + groups*(groupHeaderBytes+align)
 }
 
 // writeGroup writes the group in e, if there is one.

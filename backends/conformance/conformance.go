@@ -68,6 +68,7 @@ func Cases() []Case {
 		{"RemoveWhileOpen", checkRemoveWhileOpen},
 		{"CreateAfterRemove", checkCreateAfterRemove},
 		{"ClosedHandle", checkClosedHandle},
+		{"CloseUnsynced", checkCloseUnsynced},
 		{"Sync", checkSync},
 		{"Reopen", checkReopen},
 		{"LockExclusive", checkLockExclusive},
@@ -78,6 +79,7 @@ func Cases() []Case {
 		{"ParallelAppend", checkParallelAppend},
 		{"ParallelFiles", checkParallelFiles},
 		{"PowerCutKeepsSynced", checkPowerCutKeepsSynced},
+		{"PowerCutSyncsAllHandles", checkPowerCutSyncsAllHandles},
 		{"PowerCutSparesNeighbours", checkPowerCutSparesNeighbours},
 		{"PowerCutFreesLock", checkPowerCutFreesLock},
 	}

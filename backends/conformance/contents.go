@@ -250,3 +250,15 @@ func checkClosedHandle(t T, s Subject) {
 	write(t, other, pattern(100, 2), 0)
 	wantBytes(t, other, 0, pattern(100, 2), "closing another handle of the same file")
 }
+
+// checkCloseUnsynced: Close does not sync, but what was written stays what readers see.
+func checkCloseUnsynced(t T, s Subject) {
+	f := createWith(t, s.Backend, "f", pattern(10_000, 1))
+	closeFile(t, f)
+	wantFile(t, s.Backend, "f", pattern(10_000, 1), "a write and Close, without Sync (what was written must not be dropped)")
+	f = open(t, s.Backend, "f")
+	write(t, f, pattern(500, 2), 9_800)
+	closeFile(t, f)
+	want := append(pattern(10_000, 1)[:9_800], pattern(500, 2)...)
+	wantFile(t, s.Backend, "f", want, "Open, a write and Close, without Sync (what was written must not be dropped)")
+}

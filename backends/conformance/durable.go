@@ -81,6 +81,24 @@ func checkPowerCutKeepsSynced(t T, s Subject) {
 	wantBytes(t, f, 0, want, "two writes, each with Sync, and a power cut")
 }
 
+// checkPowerCutSyncsAllHandles: Sync is about the file, not about what its handle wrote.
+func checkPowerCutSyncsAllHandles(t T, s Subject) {
+	if s.PowerCut == nil {
+		return
+	}
+	writer := createWith(t, s.Backend, "open", pattern(10_000, 1))
+	other := open(t, s.Backend, "open")
+	syncFile(t, other)
+	closeFile(t, createWith(t, s.Backend, "closed", pattern(10_000, 2)))
+	closed := open(t, s.Backend, "closed")
+	syncFile(t, closed)
+	syncDir(t, s.Backend)
+	closeFile(t, writer)
+	b := s.powerCut(t)
+	wantFile(t, b, "open", pattern(10_000, 1), "a write through one handle, Sync of another, and a power cut (Sync covers every write of the file)")
+	wantFile(t, b, "closed", pattern(10_000, 2), "a write, Close, Open, Sync and a power cut (Sync covers every write of the file)")
+}
+
 // checkPowerCutSparesNeighbours: an unsynced write is in the file or not, but the bytes around
 // it are what they were.
 func checkPowerCutSparesNeighbours(t T, s Subject) {

@@ -357,6 +357,7 @@ var contentMutants = []mutant{
 	{"does not mind Close", "ClosedHandle", filed(func(f *fileHooks) {
 		f.close = func() error { return nil }
 	})},
+	{"drops at Close what is not synced", "CloseUnsynced", filed(dropsAtClose)},
 	{"closes the other handles too", "ClosedHandle", hooked(func(h *hooks) {
 		var all []backends.File
 		h.file = func(f backends.File) backends.File {
@@ -475,6 +476,10 @@ var otherMutants = []mutant{
 	{"does not sync the directory", "PowerCutKeepsSynced", func() conformance.Subject {
 		v := newVolatile()
 		return conformance.Subject{Backend: &hooks{Backend: v, syncDir: func() error { return nil }}, PowerCut: v.powerCut}
+	}},
+	{"syncs only what the same handle wrote", "PowerCutSyncsAllHandles", func() conformance.Subject {
+		v := newVolatile()
+		return conformance.Subject{Backend: &hooks{Backend: v, file: syncsOwnWrites}, PowerCut: v.powerCut}
 	}},
 	{"damages the neighbours of a write", "PowerCutSparesNeighbours", func() conformance.Subject {
 		v := newVolatile()

@@ -320,3 +320,33 @@ func (l *naiveLock) lock(exclusive bool) (func() error, error) {
 	l.shared++
 	return func() error { l.shared--; return nil }, nil
 }
+
+// syncsOwnWrites makes handles whose Sync does nothing unless they were written through.
+func syncsOwnWrites(f backends.File) backends.File {
+	wrote := false
+	return &fileHooks{
+		File:    f,
+		writeAt: func(p []byte, off int64) (int, error) { wrote = true; return f.WriteAt(p, off) },
+		sync: func() error {
+			if !wrote {
+				return nil
+			}
+			return f.Sync()
+		},
+	}
+}
+
+// dropsAtClose makes handles that take back what they appended since their last Sync.
+func dropsAtClose(f *fileHooks) {
+	synced := size(f.File)
+	f.sync = func() error {
+		synced = size(f.File)
+		return f.File.Sync()
+	}
+	f.close = func() error {
+		if size(f.File) > synced {
+			f.File.Truncate(synced)
+		}
+		return f.File.Close()
+	}
+}

@@ -147,7 +147,7 @@ func TestAcquireAgainstTrimming(t *testing.T) {
 		e.run(t, 6, c.rounds/raceFactor, func(reader, round int) error {
 			s := e.p.Acquire(c.lazy || reader%3 == 0, time.Time{})
 			defer s.Release()
-			if seq, ok, _ := get(s.View.Active, e.hot[0], s.Seq); !ok || seq != s.Seq {
+			if seq, ok, _ := get(s.View().Active, e.hot[0], s.Seq); !ok || seq != s.Seq {
 				return fmt.Errorf("snapshot at %d sees %d, %t", s.Seq, seq, ok)
 			}
 			return nil
@@ -249,7 +249,7 @@ func TestReadersBesideTheWriter(t *testing.T) {
 			e.run(t, 4, 300, func(reader, round int) error {
 				s := e.p.Acquire(reader == 0, time.Time{})
 				defer s.Release()
-				x := s.View.Active
+				x := s.View().Active
 				for _, k := range e.hot {
 					if seq, ok, _ := get(x, k, s.Seq); !ok || seq != s.Seq {
 						return fmt.Errorf("snapshot at %d sees %q at %d, %t", s.Seq, k, seq, ok)
@@ -284,7 +284,7 @@ func TestReadersBesideTheWriter(t *testing.T) {
 
 // scan walks a piece of the snapshot both ways and compares.
 func scan(e *engine, s *Snapshot, round int) error {
-	c := s.View.Active.NewCursor(s.Seq, []byte("\x02"), []byte("\x03"))
+	c := s.View().Active.NewCursor(s.Seq, []byte("\x02"), []byte("\x03"))
 	var keys [][]byte
 	for ok := c.SeekGE([]byte(freshKey(pages.Seq(round), 0))); ok && len(keys) < 50; ok = c.Next() {
 		if n := len(keys); n > 0 && bytes.Compare(keys[n-1], c.Key()) >= 0 {

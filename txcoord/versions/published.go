@@ -3,6 +3,7 @@ package versions
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -101,6 +102,18 @@ func (p *Published) Horizon(visible pages.Seq, pending []pages.Seq, keep *Keep) 
 func (p *Published) Acquire(readWrite bool, now time.Time) *Snapshot {
 	s := p.Snapshots.take()
 	s.since.Store(now.UnixNano())
+	for !p.enter(s, readWrite) {
+		for s.word.Load()&wordEnding != 0 {
+			runtime.Gosched() // Expire is a few instructions away from its end
+		}
+		s.epoch.Store(0)
+	}
+	return s
+}
+
+// enter registers s at the present seq and View. It answers false if s is being expired, or was on
+// the way, for the View of a moment ago.
+func (p *Published) enter(s *Snapshot, readWrite bool) bool {
 	from := &p.Visible
 	if readWrite {
 		from = &p.Applied
@@ -115,19 +128,22 @@ func (p *Published) Acquire(readWrite bool, now time.Time) *Snapshot {
 	}
 	// The View after the seq: the other way round, commits of a newer index would be missed. Its
 	// epoch pins its files like the seq pins versions: whoever stores a newer View and then scans
-	// the slots either finds the epoch, or this second load finds the newer View.
+	// the slots either finds the epoch, or this second load finds the newer View. The epoch is
+	// stored after the View, so that whoever finds it can take the View away.
+	v := p.View.Load()
 	for {
-		v := p.View.Load()
+		s.view.Store(v)
 		s.epoch.Store(v.Epoch + 1)
-		if p.View.Load() == v {
-			s.View = v
+		now := p.View.Load()
+		if now == v {
 			break
 		}
+		v = now
 	}
 	// The runs have no versions of older seqs. The slot keeps the lower seq; a read at RunSeq
 	// needs nothing of the indexes (invariant 8).
-	s.Seq = max(s.Seq, s.View.RunSeq)
-	return s
+	s.Seq = max(s.Seq, v.RunSeq)
+	return s.word.Load()&(wordEnding|wordExpired) == 0
 }
 
 // Get reads key at the visible state without a registered snapshot. ok with a tombstone's kind
@@ -161,8 +177,12 @@ func (p *Published) Get(ctx context.Context, key []byte, hash uint64) (value []b
 func (s *Snapshot) Get(ctx context.Context, key []byte, hash uint64) (v Version, ok bool, err error) {
 	// The slot protects what Seq needs, so what was trimmed is not missed. Expiry comes before
 	// the trimming that it allows, so a look at it afterwards suffices.
-	if v, ok, _ = s.View.fromIndexes(hash, key, s.Seq); !ok {
-		v, ok, err = s.View.fromRuns(ctx, hash, key)
+	view := s.View()
+	if view == nil {
+		return Version{}, false, ErrTooOld
+	}
+	if v, ok, _ = view.fromIndexes(hash, key, s.Seq); !ok {
+		v, ok, err = view.fromRuns(ctx, hash, key)
 	}
 	if s.Expired() {
 		return Version{}, false, ErrTooOld

@@ -91,7 +91,7 @@ func TestReadsGoThroughTheView(t *testing.T) {
 			t.Errorf("one-shot %q at %d: %d %d %t %v, want %d %d", c.key, c.visible, kind, seq, ok, err, c.kind, c.seq)
 		}
 		s := p.Acquire(false, time.Time{})
-		if want := max(pages.Seq(c.visible), 10); s.Seq != want || s.View != v {
+		if want := max(pages.Seq(c.visible), 10); s.Seq != want || s.View() != v {
 			t.Errorf("snapshot at %d, want %d", s.Seq, want)
 		}
 		got, ok, err := s.Get(t.Context(), key, hash)
@@ -227,14 +227,14 @@ func TestAcquireAgainstNewViews(t *testing.T) {
 	r.e.run(t, 6, 300_000/raceFactor, func(reader, round int) error {
 		s := r.e.p.Acquire(reader%3 == 0, time.Time{})
 		defer s.Release()
-		table := s.View.Runs[0].Tables[0]
+		table := s.View().Runs[0].Tables[0]
 		if !table.TryPin() {
-			return fmt.Errorf("snapshot at %d: a table of its View %d is retired", s.Seq, s.View.Epoch)
+			return fmt.Errorf("snapshot at %d: a table of its View %d is retired", s.Seq, s.View().Epoch)
 		}
 		table.Unpin()
 		v, ok, err := s.Get(context.Background(), []byte(r.e.hot[0]), hash)
 		if !ok || err != nil || v.Seq != s.Seq {
-			return fmt.Errorf("snapshot at %d in view %d sees %d, %t, %v", s.Seq, s.View.Epoch, v.Seq, ok, err)
+			return fmt.Errorf("snapshot at %d in view %d sees %d, %t, %v", s.Seq, s.View().Epoch, v.Seq, ok, err)
 		}
 		return nil
 	})

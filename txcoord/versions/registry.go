@@ -29,15 +29,15 @@ const (
 	maxBlocks      = 26
 )
 
-// Snapshot is an open, registered read position: Seq in View. It is valid until Release.
+// Snapshot is an open, registered read position: Seq in its View. It is valid until Release.
 type Snapshot struct {
-	Seq  pages.Seq
-	View *View
+	Seq pages.Seq
 
-	word     atomic.Uint64 // 0: free or not yet registered; else [expired 1 bit][seq+1 62 bits][read-write 1 bit]
-	epoch    atomic.Uint64 // View's epoch + 1; 0: not yet known
-	since    atomic.Int64  // Unix nanoseconds
-	next     atomic.Uint32 // on the free stack: number + 1 of the slot below
+	view     atomic.Pointer[View] // nil: free, or expired: whoever forgets a snapshot shall not hold memory by it
+	word     atomic.Uint64        // 0: free or not yet registered; else [expired 1 bit][seq+1 62 bits][read-write 1 bit]
+	epoch    atomic.Uint64        // View's epoch + 1; 0: not yet known
+	since    atomic.Int64         // Unix nanoseconds
+	next     atomic.Uint32        // on the free stack: number + 1 of the slot below
 	no       uint32
 	registry *Registry
 	_        [64]byte // neighbours are used by other goroutines
@@ -63,9 +63,16 @@ func slotWord(seq pages.Seq, readWrite bool) uint64 {
 	return w
 }
 
-const wordExpired = 1 << 63
+// Flags of a slot's word. While Expire is at a snapshot its slot is not given back: it could be
+// another one's by the time that the View is taken away.
+const (
+	wordExpired = 1 << 63
+	wordEnding  = 1 << 62 // Expire is at it
+	wordLeft    = 1 << 61 // released meanwhile: Expire gives the slot back
+	wordFlags   = wordExpired | wordEnding | wordLeft
+)
 
-func wordSeq(w uint64) pages.Seq { return pages.Seq(w&^wordExpired>>1) - 1 }
+func wordSeq(w uint64) pages.Seq { return pages.Seq(w&^wordFlags>>1) - 1 }
 
 // take returns a free slot.
 func (r *Registry) take() *Snapshot {
@@ -127,13 +134,23 @@ func (r *Registry) put(s *Snapshot) {
 // Release ends the snapshot: its versions and files may go. s must not be used afterwards; the
 // slot is another snapshot soon.
 func (s *Snapshot) Release() {
-	if s.word.Load() == 0 {
+	w := s.word.Load()
+	if w == 0 || w&wordLeft != 0 {
 		panic(fmt.Sprintf("versions: snapshot slot %d released twice", s.no))
 	}
-	s.View = nil // or a free slot would keep a whole View alive
+	s.view.Store(nil) // or a free slot would keep a whole View alive
 	s.epoch.Store(0)
-	s.word.Store(0)
-	s.registry.put(s)
+	for {
+		if w&wordEnding != 0 {
+			if s.word.CompareAndSwap(w, w|wordLeft) {
+				return
+			}
+		} else if s.word.CompareAndSwap(w, 0) {
+			s.registry.put(s)
+			return
+		}
+		w = s.word.Load()
+	}
 }
 
 // scan calls f for every registered snapshot that has not expired.
@@ -216,22 +233,47 @@ func (s *Snapshot) info(w uint64) (i SnapshotInfo, ok bool) {
 }
 
 // Expire ends the protection of the open snapshots for which f says so: their versions and files
-// may go, and reading them gives ErrTooOld. It returns how many. (A snapshot that takes over the
-// slot and the seq of one released in this very moment may be hit in its place. Its owner starts
-// again, as one whose snapshot expired does.)
+// may go, their Views go with the reads under way, and reading them gives ErrTooOld. It returns how
+// many. f may be asked twice about one. It is called by one goroutine at a time.
 func (r *Registry) Expire(f func(SnapshotInfo) bool) int {
 	n := 0
 	r.scan(func(s *Snapshot, w uint64) {
-		if i, ok := s.info(w); ok && f(i) && s.word.CompareAndSwap(w, w|wordExpired) {
+		if i, ok := s.info(w); ok && f(i) && s.word.CompareAndSwap(w, w|wordEnding) && s.end(w, f) {
 			n++
 		}
 	})
 	return n
 }
 
+// end expires s, whose word is w with wordEnding, if f still says so: until that flag was set, s
+// could become the snapshot of another View, or of another owner.
+//
+//	Expire                          Acquire
+//	f says so of the old View
+//	sets wordEnding
+//	f says so again                 stores the epoch of a newer View
+//	sets wordExpired                sees wordEnding: begins again
+//
+// If the epoch is stored before f is asked again, f sees it.
+func (s *Snapshot) end(w uint64, f func(SnapshotInfo) bool) (expired bool) {
+	i, ok := s.info(w)
+	if ok && f(i) && s.word.CompareAndSwap(w|wordEnding, w|wordEnding|wordExpired) {
+		w |= wordExpired
+		s.view.Store(nil)
+	}
+	if !s.word.CompareAndSwap(w|wordEnding, w) && s.word.CompareAndSwap(w|wordEnding|wordLeft, 0) {
+		s.registry.put(s)
+	}
+	return w&wordExpired != 0
+}
+
 // Expired says whether the snapshot lost its protection. What was read from its indexes or its
 // runs holds if Expired is false afterwards; Snapshot.Get looks by itself.
-func (s *Snapshot) Expired() bool { return s.word.Load()&wordExpired != 0 }
+func (s *Snapshot) Expired() bool { return s.word.Load()&wordExpired != 0 || s.view.Load() == nil }
+
+// View is what the snapshot reads in: nil if it has expired. The caller may keep it, and what it
+// reads there holds as long as Expired is false afterwards.
+func (s *Snapshot) View() *View { return s.view.Load() }
 
 // List describes the open snapshots, oldest first.
 func (r *Registry) List() []SnapshotInfo {

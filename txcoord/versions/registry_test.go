@@ -77,7 +77,7 @@ func TestReleasedSlotsAreUsedAgain(t *testing.T) {
 		}
 		seen[s] = true
 		s.Release()
-		if s.View != nil {
+		if s.View() != nil {
 			t.Fatal("a free slot keeps its View alive")
 		}
 	}
@@ -96,7 +96,7 @@ func TestExpire(t *testing.T) {
 	old := p.Acquire(false, time.Unix(100, 0))
 	young := p.Acquire(true, time.Unix(200, 0))
 	n := p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Since.Before(time.Unix(150, 0)) })
-	if n != 1 || !old.Expired() || young.Expired() {
+	if n != 1 || !old.Expired() || young.Expired() || old.View() != nil || young.View() == nil {
 		t.Fatalf("%d expired, old: %t, young: %t", n, old.Expired(), young.Expired())
 	}
 	if _, ok, err := old.Get(t.Context(), key, hash); ok || !errors.Is(err, ErrTooOld) {
@@ -122,6 +122,88 @@ func TestExpire(t *testing.T) {
 	old.Release()
 	if again := p.Acquire(false, time.Time{}); again.Expired() {
 		t.Error("a new snapshot is expired from the start")
+	}
+}
+
+// Expire beside owners that take slots and give them back: only what it was asked for expires, a
+// snapshot that did not has its View, and no slot is lost or given out twice. Fails if Release does
+// not wait for the View to be taken away, or does not leave the slot to Expire.
+func TestExpireAgainstRelease(t *testing.T) {
+	crowd(t)
+	p := newPublished(2)
+	p.Applied.Store(3)
+	var owned [64]atomic.Bool // by slot
+	var expired atomic.Int64
+	var owners sync.WaitGroup
+	var done atomic.Bool
+	for g := range 6 {
+		owners.Go(func() {
+			for i := range 300_000 / raceFactor {
+				s := p.Acquire(i%2 == 1, time.Time{}) // an odd seq, or an even one
+				if owned[s.no].Swap(true) {
+					t.Error("a slot was given out twice")
+					return
+				}
+				for range (i + g) % 3 {
+					runtime.Gosched()
+				}
+				if view := s.View(); s.Expired() {
+					expired.Add(1)
+				} else if view == nil {
+					t.Error("a View was taken away from a snapshot that did not expire")
+					return
+				}
+				if s.Seq == 3 && s.Expired() {
+					t.Error("a snapshot expired that nobody asked for")
+					return
+				}
+				owned[s.no].Store(false)
+				s.Release()
+			}
+		})
+	}
+	go func() { owners.Wait(); done.Store(true) }()
+	for !done.Load() {
+		p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Seq == 2 })
+	}
+	if len(p.Snapshots.List()) != 0 || expired.Load() == 0 {
+		t.Errorf("%d snapshots are left, %d expired", len(p.Snapshots.List()), expired.Load())
+	}
+	free := 0
+	for head := uint32(p.Snapshots.free.Load()); head != 0; free++ {
+		head = p.Snapshots.slot(head - 1).next.Load()
+	}
+	if free != 8 {
+		t.Errorf("%d slots are free of 8", free)
+	}
+}
+
+// A snapshot that was expired for the View it had for a moment, while it was being acquired, begins
+// again. Fails if Acquire does not look at the end whether it has expired.
+func TestExpireDuringAcquire(t *testing.T) {
+	crowd(t)
+	p := newPublished(1)
+	var oldest atomic.Uint64 // snapshots of older Views are expired
+	var readers sync.WaitGroup
+	var done atomic.Bool
+	for range 6 {
+		readers.Go(func() {
+			for range 500_000 / raceFactor {
+				s := p.Acquire(false, time.Time{})
+				if epoch := s.epoch.Load() - 1; s.Expired() && epoch >= oldest.Load() {
+					t.Errorf("a snapshot of View %d was expired, the oldest allowed is %d", epoch, oldest.Load())
+					s.Release()
+					return
+				}
+				s.Release()
+			}
+		})
+	}
+	go func() { readers.Wait(); done.Store(true) }()
+	for epoch := uint64(2); !done.Load(); epoch++ {
+		p.View.Store(&View{Epoch: epoch})
+		oldest.Store(epoch)
+		p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Epoch < epoch })
 	}
 }
 
@@ -281,8 +363,8 @@ func TestEpochsAgainstNewViews(t *testing.T) {
 		readers.Go(func() {
 			for range 500_000 / raceFactor {
 				s := p.Acquire(false, time.Time{})
-				if g := gone.Load(); g > s.View.Epoch {
-					t.Errorf("snapshot in view %d, removed below %d", s.View.Epoch, g)
+				if g := gone.Load(); g > s.View().Epoch {
+					t.Errorf("snapshot in view %d, removed below %d", s.View().Epoch, g)
 					s.Release()
 					return
 				}
