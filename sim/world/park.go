@@ -1,0 +1,199 @@
+package world
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/aegis-storage/aegis/actors"
+	"github.com/aegis-storage/aegis/messages"
+	"github.com/aegis-storage/aegis/sim/trace"
+)
+
+// Park implements actors.Runtime.
+func (w *World) Park(ctx context.Context, event func() bool) {
+	w.MustLive()
+	if !w.current.engine {
+		w.code++
+	}
+	if event == nil {
+		if w.preempt(w.cfg.Strategy.Yield) {
+			w.giveWay()
+		}
+		return
+	}
+	if event() || ctx != nil && ctx.Err() != nil {
+		if w.preempt(w.cfg.Strategy.Wait) {
+			w.giveWay()
+		}
+		return
+	}
+	t := w.current
+	t.event, t.ctx = event, ctx
+	if w.cfg.Words {
+		var pcs [6]uintptr
+		t.pcs = append(t.pcs[:0], pcs[:runtime.Callers(2, pcs[:])]...)
+	}
+	w.giveWay()
+}
+
+// giveWay lets the scheduler choose. It does not return to a life that is over.
+func (w *World) giveWay() {
+	if !w.current.yield(struct{}{}) {
+		runtime.Goexit()
+	}
+}
+
+// MustLive ends the calling task if its life is over, and refuses goroutines that are not tasks.
+func (w *World) MustLive() {
+	if w.dead {
+		runtime.Goexit()
+	}
+	t := w.current
+	if t == nil || w.cfg.Strict && t.client && t.goid != goid() {
+		w.refuse()
+	}
+}
+
+// refuse reports a call from a goroutine that is no task, and stops that goroutine for good: it
+// must not touch a store whose tasks run one at a time.
+func (w *World) refuse() {
+	buf := make([]byte, 8<<10)
+	text := fmt.Sprintf("the store was called from a goroutine that the simulator did not start; use Life.Go instead of go:\n%s", buf[:runtime.Stack(buf, false)])
+	w.foreign.CompareAndSwap(nil, &text)
+	runtime.Goexit()
+}
+
+// goid is the number of the calling goroutine, as its stack trace begins with it.
+func goid() string {
+	var buf [40]byte
+	n := runtime.Stack(buf[:], false)
+	fields := bytes.Fields(buf[:n])
+	if len(fields) < 2 {
+		return ""
+	}
+	return string(fields[1])
+}
+
+// Effect implements actors.Runtime.
+func (w *World) Effect(from, to string, what messages.Message) {
+	w.MustLive()
+	if from == "" {
+		from = w.current.name
+	}
+	if w.cfg.Observe != nil {
+		w.cfg.Observe(from, to, what)
+	}
+	if w.cfg.Words {
+		kind := trace.Send
+		switch to {
+		case "":
+			kind = trace.Publish
+		case "client":
+			kind = trace.Answer
+		}
+		w.Record(trace.Event{Kind: kind, From: from, To: to, Text: what.String()})
+	}
+	if w.preempt(w.cfg.Strategy.Effect) {
+		w.giveWay()
+	}
+}
+
+// Record adds an event to the trace; the world fills in when it was, and who, if From is empty.
+func (w *World) Record(e trace.Event) {
+	e.Step, e.Life, e.Time = w.steps, w.life, w.now
+	if e.From == "" {
+		e.From = "world"
+		if w.current != nil {
+			e.From = w.current.name
+		}
+	}
+	w.cfg.Log.Add(e)
+}
+
+// Words reports whether texts are wanted.
+func (w *World) Words() bool { return w.cfg.Words }
+
+// Start implements actors.Runtime: an actor takes Turns when it was woken.
+func (w *World) Start(a actors.Actor) {
+	woken := func() bool { return len(a.Woken()) > 0 || isClosed(a.Stopping()) }
+	w.Go(a.Name(), false, func() {
+		for {
+			w.Park(context.Background(), woken)
+			if len(a.Woken()) == 0 {
+				break
+			}
+			<-a.Woken()
+			a.Turn(w.batch())
+			w.check(a)
+		}
+		for a.Pending() {
+			a.Turn(0)
+		}
+		w.check(a)
+		a.Ended()
+	})
+}
+
+// batch draws how many messages a Turn drains.
+func (w *World) batch() int {
+	n := w.cfg.Strategy.Batch
+	if n == 0 {
+		return 0
+	}
+	return 1 + int(w.key(forBatch)%uint64(n))
+}
+
+// check has a machine check its invariants, now and then.
+func (w *World) check(a actors.Actor) {
+	n := w.cfg.Strategy.Check
+	if n == 0 || w.key(forCheck)%uint64(n) != 0 {
+		return
+	}
+	if err := a.Check(); err != nil {
+		w.Fail(fmt.Errorf("an invariant of %s does not hold: %w", a.Name(), err))
+	}
+}
+
+// Fail ends the run with an error.
+func (w *World) Fail(err error) {
+	if w.over == nil {
+		w.over = err
+	}
+	w.giveWay()
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// Job implements actors.Runtime.
+func (w *World) Job(name string, run func()) { w.Go(name, false, run) }
+
+// Parallel implements actors.Runtime: one after the other, others may come in between.
+func (w *World) Parallel(n int, f func(i int)) {
+	for i := range n {
+		f(i)
+		w.Park(context.Background(), nil)
+	}
+}
+
+// Yield implements actors.Runtime. A microsecond goes by, so that who waits by the clock and
+// yields comes to an end.
+func (w *World) Yield() {
+	w.now += time.Microsecond
+	w.Park(context.Background(), nil)
+}
+
+// Inline implements actors.Runtime.
+func (w *World) Inline() bool { return w.cfg.Strategy.Inline }
+
+// LiveRatio is the same whatever the collector of this process is set to.
+func (w *World) LiveRatio() float64 { return 0.5 }

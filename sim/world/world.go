@@ -1,0 +1,354 @@
+package world
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/aegis-storage/aegis/actors"
+	"github.com/aegis-storage/aegis/messages"
+	"github.com/aegis-storage/aegis/sim/disk"
+	"github.com/aegis-storage/aegis/sim/trace"
+)
+
+// Config is what a World is made of.
+type Config struct {
+	Seed     uint64
+	Strategy Strategy
+	Log      *trace.Log // records and hashes; not nil
+	// Words makes the events' texts, which costs more than all the rest; without it the hash covers
+	// what the I/O calls wrote, and every choice.
+	Words bool
+	// Strict finds out which goroutine calls, at every yield of a client, and reports those that are
+	// not the world's. It costs about a microsecond each.
+	Strict bool
+	// Preempts and Faults keep only the named choices; nil keeps all.
+	Preempts, Faults Filter
+	// Observe is told of every effect; nil: nobody.
+	Observe func(from, to string, what messages.Message)
+	// Struck is told of every fault; nil: nobody.
+	Struck func(class disk.Class)
+	// Sequential takes the schedule from Switches alone: without any, each task runs until it waits.
+	// They are in the order of their At. The Strategy's order and rates of yields do not count then.
+	Sequential bool
+	Switches   []Switch
+	// Choice is told, in a sequential schedule, of every choice behind the last of the Switches at
+	// which others could have run; nil: nobody. It is not told of a calm life's.
+	Choice func(life int, at int64, others int)
+	// Boundary is told of each boundary of an I/O call before the life may end there; nil: nobody.
+	// code is a number that rises whenever other code than the engine's may have run: where it is the
+	// same, so is the memory of clients.
+	Boundary func(io int64, code uint64)
+	// MaxSteps ends a life that does not end: 0 means a million.
+	MaxSteps int64
+}
+
+// Filter is a set of choices, by their keys.
+type Filter map[uint32]bool
+
+// CrashAt says where a life ends. The first that is reached counts; zero fields never are.
+type CrashAt struct {
+	IO   int64 // this boundary of an I/O call: two a call, before and after its effect
+	Step int64 // this step of the life
+	Once int   // any boundary, once in so many; Config.Faults holds for it
+}
+
+// World runs one life after the other. It is for one goroutine at a time.
+type World struct {
+	cfg   Config
+	life  int
+	now   time.Duration
+	steps int64 // of all lives
+	since int64 // steps when this life began
+	io    int64 // boundaries of this life
+	crash CrashAt
+	calm  bool // no faults strike
+
+	tasks   []*task
+	current *task
+	names   map[string]int // tasks of this life so far, by name
+	timers  timers
+	ready   []*task // scratch
+
+	dead    bool
+	over    error // why the life is over, if it is a failure
+	crashed bool
+
+	outside  uint64 // choices made while no task runs
+	lastOp   uint64 // key of the client operation that ran last
+	preempts []uint32
+	strikes  []uint32
+	beat     atomic.Int64
+	foreign  atomic.Pointer[string]
+	idle     func() bool // whether a life may end because nothing is left to do
+
+	choices    int64    // of a sequential schedule
+	departures []Switch // that are still to come
+	chosen     *task    // by a Switch: runs next
+	fallen     uint64   // rank of the task that fell to the end last
+	code       uint64   // see Config.Boundary
+}
+
+// task is one coroutine.
+type task struct {
+	name   string
+	id     uint64 // of its name: the same whatever others there are
+	client bool
+	engine bool   // runs none but the engine's code
+	op     uint64 // key of its present operation; an actor's is that of the client that ran last
+	yields uint64 // within op
+	resume func() (struct{}, bool)
+	stop   func()
+	yield  func(struct{}) bool
+	event  func() bool     // nil: can run
+	ctx    context.Context // nil: none
+	low    uint64          // priority; the lower runs first
+	gone   bool
+	goid   string
+	pcs    []uintptr // where it waits
+}
+
+// New returns a World in which nothing has happened.
+func New(cfg Config) *World {
+	if cfg.MaxSteps == 0 {
+		cfg.MaxSteps = 1 << 20
+	}
+	return &World{cfg: cfg, names: map[string]int{}, departures: cfg.Switches}
+}
+
+// Life is what became of one.
+type Life struct {
+	Crashed bool // the crash point was reached
+	Err     error
+	Steps   int64
+	IO      int64 // boundaries
+}
+
+// Live runs one life: main, and all that it starts, until the crash point, or until done answers
+// true, which is asked between two steps, or until nothing is left to run. When all wait and no
+// timer is set, idle tells whether that is the end; if not, Err is a *StallError. It is a
+// *ForeignError after a call from a goroutine that is no task. What is left stands still until Reap.
+func (w *World) Live(crash CrashAt, calm bool, main func(), done, idle func() bool) Life {
+	w.life++
+	w.dead, w.crashed, w.over = false, false, nil
+	w.idle, w.chosen = idle, nil
+	w.crash, w.calm, w.io, w.since = crash, calm, 0, w.steps
+	w.lastOp = hash(w.cfg.Seed, uint64(w.life))
+	w.timers.clear()
+	clear(w.names)
+	w.Go("main", false, main)
+	w.loop(done)
+	return Life{Crashed: w.crashed, Err: w.over, Steps: w.steps - w.since, IO: w.io}
+}
+
+// Number is the present life's, from 1.
+func (w *World) Number() int { return w.life }
+
+// Beat counts up while the world moves. It may be read by another goroutine.
+func (w *World) Beat() int64 { return w.beat.Load() }
+
+// Preempts are the keys of the switches that were not needed: another task came in where the
+// present one could have gone on. Faults are those of the faults that struck.
+func (w *World) Preempts() []uint32 { return w.preempts }
+
+// Faults are the keys of the faults that struck.
+func (w *World) Faults() []uint32 { return w.strikes }
+
+// Steps is how many steps all lives took.
+func (w *World) Steps() int64 { return w.steps }
+
+// Go starts a task. A client's operations are told apart by BeginOp.
+func (w *World) Go(name string, client bool, f func()) {
+	w.names[name]++
+	t := &task{name: name, client: client, id: hash(hashString(name), uint64(w.names[name]))}
+	if w.names[name] > 1 {
+		t.name = fmt.Sprintf("%s#%d", name, w.names[name])
+	}
+	t.op = hash(t.id, uint64(w.life))
+	t.low = hash(w.cfg.Seed, t.id)
+	if w.cfg.Sequential {
+		w.fallen++
+		t.low = w.fallen
+	}
+	t.engine = !client && name != "main"
+	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
+		if w.cfg.Strict {
+			t.goid = goid()
+		}
+		f()
+	})
+	w.tasks = append(w.tasks, t)
+}
+
+// BeginOp tells that the present task, a client, begins its n-th operation, and returns the
+// operation's key.
+func (w *World) BeginOp(n int) uint32 {
+	t := w.current
+	t.op, t.yields = hash(t.id, uint64(w.life)<<32|uint64(n)), 0
+	w.lastOp = t.op
+	return uint32(t.op >> 40)
+}
+
+// CrashOnce lets this life end at any boundary from here on, once in so many.
+func (w *World) CrashOnce(once int) { w.crash.Once = once }
+
+// Stand keeps the present task from ever going on. The life has to end, see done of Live.
+func (w *World) Stand() {
+	w.MustLive()
+	w.current.event = never
+	w.giveWay()
+}
+
+func never() bool { return false }
+
+// loop picks a task, resumes it until it gives way, and so on.
+func (w *World) loop(done func() bool) {
+	for !done() {
+		next := w.pick()
+		if next == nil {
+			return
+		}
+		next.event, next.ctx, w.current = nil, nil, next
+		if !next.engine {
+			w.code++
+		}
+		if next.client {
+			w.lastOp = next.op
+		} else if next.op != w.lastOp {
+			next.op, next.yields = w.lastOp, 0
+		}
+		_, more := next.resume()
+		w.current = nil
+		if !more {
+			next.gone = true
+			w.tasks = slices.DeleteFunc(w.tasks, func(t *task) bool { return t == next })
+		}
+		if w.crashed || w.over != nil {
+			return
+		}
+		if f := w.foreign.Load(); f != nil {
+			w.over = &ForeignError{Text: *f}
+			return
+		}
+	}
+}
+
+// step counts a step of the scheduler. It reports whether the life may go on.
+func (w *World) step() bool {
+	w.steps++
+	w.beat.Store(w.steps)
+	n := w.steps - w.since
+	if n == w.crash.Step {
+		w.crashed = true
+		return false
+	}
+	if n > w.cfg.MaxSteps {
+		w.over = &StallError{Tasks: w.describe(), Steps: n}
+		return false
+	}
+	return true
+}
+
+// pick returns the task that runs next; nil: the life is over.
+func (w *World) pick() *task {
+	for {
+		if !w.step() {
+			return nil
+		}
+		w.ready = w.ready[:0]
+		for _, t := range w.tasks {
+			if t.canRun() {
+				w.ready = append(w.ready, t)
+			}
+		}
+		if len(w.ready) == 0 {
+			if len(w.tasks) == 0 {
+				return nil
+			}
+			if !w.ring() {
+				if w.idle() {
+					return nil
+				}
+				w.over = &StallError{Tasks: w.describe()}
+				return nil
+			}
+			continue
+		}
+		if n := w.cfg.Strategy.Timers; n > 0 && !w.cfg.Sequential && !w.timers.empty() && hash(w.lastOp, uint64(w.steps))%uint64(n) == 0 {
+			w.ring()
+			continue
+		}
+		t := w.choose()
+		w.cfg.Log.Mix(t.id)
+		return t
+	}
+}
+
+// Reap ends every task where it stands. Deferred functions run; their waits and their I/O end them
+// at once.
+func (w *World) Reap() {
+	w.dead = true
+	for len(w.tasks) > 0 {
+		t := w.tasks[0]
+		w.tasks = w.tasks[1:]
+		if t.yield == nil { // it never ran
+			t.stop()
+			continue
+		}
+		// stop hands the Goexit on to its caller, so each task is ended on a goroutine of its own.
+		ended := make(chan struct{})
+		w.current = t
+		go func() {
+			defer close(ended)
+			t.stop()
+		}()
+		<-ended
+	}
+	w.current = nil
+}
+
+// describe says for each task what it waits for.
+func (w *World) describe() []string {
+	var all []string
+	for _, t := range w.tasks {
+		var where []string
+		frames := runtime.CallersFrames(t.pcs)
+		for more := len(t.pcs) > 0; more; {
+			var f runtime.Frame
+			f, more = frames.Next()
+			where = append(where, fmt.Sprintf("%s (%s:%d)", f.Function[strings.LastIndexByte(f.Function, '/')+1:], f.File[strings.LastIndexByte(f.File, '/')+1:], f.Line))
+		}
+		state := "can run"
+		if t.event != nil {
+			state = "waits in " + strings.Join(where, " ← ")
+		}
+		all = append(all, t.name+" "+state)
+	}
+	return all
+}
+
+// StallError: nothing can run, and no timer will change that; or the life took too many steps.
+type StallError struct {
+	Tasks []string // each with what it waits for
+	Steps int64    // above zero: so many steps went by
+}
+
+func (e *StallError) Error() string {
+	if e.Steps > 0 {
+		return fmt.Sprintf("the life did not end within %d steps:\n  %s", e.Steps, strings.Join(e.Tasks, "\n  "))
+	}
+	return "all tasks wait, a wake-up was lost or they wait for each other:\n  " + strings.Join(e.Tasks, "\n  ")
+}
+
+// ForeignError: a goroutine that the world did not start called the store.
+type ForeignError struct{ Text string }
+
+func (e *ForeignError) Error() string { return e.Text }
+
+var _ actors.Runtime = (*World)(nil)
