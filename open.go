@@ -313,7 +313,7 @@ func (db *DB) dropUnpublished(pending []pages.KeyspaceID) error {
 	if len(pending) == 0 || db.opts.ReadOnly {
 		return nil
 	}
-	return db.Update(context.Background(), func(tx *Tx) error {
+	drop := func(tx *Tx) error {
 		named, err := tx.keyspaceIDs()
 		if err != nil {
 			return err
@@ -330,5 +330,10 @@ func (db *DB) dropUnpublished(pending []pages.KeyspaceID) error {
 			}
 		}
 		return nil
-	})
+	}
+	err := db.Update(context.Background(), drop)
+	for errors.Is(err, ErrSnapshotTooOld) { // a MaxSnapshotAge that a busy machine reaches here must not keep a store shut
+		err = db.Update(context.Background(), drop)
+	}
+	return err
 }

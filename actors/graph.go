@@ -155,13 +155,14 @@ func (g *Graph) Stop() error {
 
 // fail poisons the engine after a machine broke an invariant.
 func (g *Graph) fail(err error) {
-	wrapped := fmt.Errorf("%w: broken invariant in %w", messages.ErrPoisoned, err)
+	broken := fmt.Errorf("%w in %w", messages.ErrBroken, err)
+	wrapped := fmt.Errorf("%w: %w", messages.ErrPoisoned, broken)
 	if !g.failedErr.CompareAndSwap(nil, &wrapped) {
 		return
 	}
 	close(g.failed)
 	if g.tx != nil && !g.tx.dead.Load() {
-		g.poison.Store(&err)
+		g.poison.Store(&broken)
 		g.tx.wakeUp()
 	}
 	g.onFailure(wrapped)

@@ -166,6 +166,9 @@ func (m *Machine) Check() error {
 		if seen[p] {
 			return fmt.Errorf("evictor: a page is in the ring twice")
 		}
+		if !p.Linked() && !p.Gone() {
+			return fmt.Errorf("evictor: a page in the ring is in no slot")
+		}
 		seen[p] = true
 		sum += p.Bytes()
 	}

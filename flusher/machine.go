@@ -97,6 +97,7 @@ type Machine struct {
 	publishedRevision uint64
 	publishedFreeze   pages.Seq
 	number            uint64         // of the last checkpoint tried
+	published         uint64         // of the last checkpoint that was published
 	stale             []string       // checkpoint files that the next publication makes superfluous
 	foundStale        bool           // stale is complete
 	leaving           []*pages.Table // not staged any more; a checkpoint may still name them
@@ -134,7 +135,7 @@ func New(cfg Config) *Machine {
 	m := &Machine{
 		backend: cfg.Backend, limits: cfg.Limits, cache: cfg.Cache, codec: cfg.Codec, files: cfg.Files,
 		policy: policy{fanIn: cfg.Limits.FanIn, maxRuns: cfg.Limits.MaxRuns},
-		epoch:  c.Epoch, log: c.Log, number: c.Number, publishedFreeze: c.Freeze,
+		epoch:  c.Epoch, log: c.Log, number: c.Number, published: c.Number, publishedFreeze: c.Freeze,
 		settle: settle{after: cfg.Limits.SettleAfter},
 	}
 	if m.files == nil {

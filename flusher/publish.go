@@ -227,6 +227,7 @@ func (m *Machine) publishDone(j *publishJob, err error, out *Outbox) {
 		m.publishFailed(j, err, out)
 		return
 	}
+	m.published = j.checkpoint.Number
 	m.stats.Checkpoints++
 	m.stats.CheckpointBytes += j.bytes
 	m.publishedRevision = j.revision

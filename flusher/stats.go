@@ -26,7 +26,7 @@ func (m *Machine) Stats() messages.FlusherStats {
 	}
 	st.Reclaimable = m.reclaimable
 	st.Settled = m.settled()
-	st.CheckpointNumber = m.number
+	st.CheckpointNumber = m.published
 	for _, running := range [...]bool{m.flushing != nil, m.stepping != nil, m.publishing != nil, m.removing != nil} {
 		if running {
 			st.JobsRunning++

@@ -18,6 +18,9 @@ var (
 	// ErrPoisoned: a log write or sync failed, or an invariant broke. What is durable can still
 	// be read; reopen the store to write again. The first cause is wrapped.
 	ErrPoisoned = errors.New("aegis: engine stopped after a failure, reopen the store")
+	// ErrBroken: a machine broke an invariant of its own, or panicked, which is a defect of the engine
+	// and never the medium's doing. It comes together with ErrPoisoned.
+	ErrBroken = errors.New("broken invariant")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("aegis: store is closed")
 	// ErrTooLarge: a key, a value or a transaction is above its limit.

@@ -38,6 +38,10 @@ const evicted = -1 << 30
 // Bytes returns what the page counts for in Cache.Resident.
 func (p *Page) Bytes() int64 { return p.size }
 
+// Linked reports whether the page is in the slot that it was loaded for. A page that is not, and is
+// counted all the same, is one that no reader finds.
+func (p *Page) Linked() bool { return p.home.Load() == p }
+
 // Gone reports whether the page's table was retired: nobody will look for the page again.
 func (p *Page) Gone() bool { return p.table.state.Load()&tableRetired != 0 }
 

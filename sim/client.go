@@ -52,11 +52,9 @@ func (c *Client) Intn(n int) int { return c.life.run.world.Draw(n) }
 // Context returns a context that never ends.
 func (c *Client) Context() context.Context { return context.Background() }
 
-// WithTimeout is like context.WithTimeout, by the world's clock.
+// WithTimeout is like context.WithTimeout, by the world's clock: so is the context's deadline.
 func (c *Client) WithTimeout(d time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	stop := c.life.run.world.After(d, func() { cancel(context.DeadlineExceeded) })
-	return ctx, func() { stop(); cancel(nil) }
+	return newDeadline(c.life.run.world, d)
 }
 
 // Now is Life.Now.

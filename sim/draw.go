@@ -46,7 +46,7 @@ func mix(seed uint64, name string) uint64 {
 // draw completes a plan. profiles are those that the seed may choose from.
 func (p *Plan) draw(profiles []disk.Profile) (drawn, error) {
 	d := dice{p.Seed}
-	out := drawn{lives: p.Lives, ops: pick(d, "ops", 1, 2, 3, 3, 4, 6, 10, 20)}
+	out := drawn{lives: p.Lives, ops: pick(d, "ops", 1, 2, 3, 3, 4, 6, 10, 20, 40)}
 	if out.lives == 0 {
 		out.lives = pick(d, "lives", 1, 1, 2, 2, 3, 4)
 	}

@@ -28,7 +28,7 @@ type Life struct {
 	before  int // faults that had struck when it began
 
 	closers []func() error
-	busy    int // main, and clients that have not ended
+	busy    int // main, from before it begins, and clients that have not ended
 	closing bool
 	closed  bool
 	gaveUp  bool
@@ -46,7 +46,10 @@ func (l *Life) Options() *aegis.Options {
 }
 
 // Backend returns this life's disk, for those who test a store or a Backend of their own.
-func (l *Life) Backend() backends.Backend { return l.mounted }
+func (l *Life) Backend() backends.Backend {
+	l.run.world.OwnCalls()
+	return l.mounted
+}
 
 // Context returns a context that never ends. A life that is over ends its tasks where they stand.
 func (l *Life) Context() context.Context { return context.Background() }
@@ -126,6 +129,7 @@ func (l *Life) Excuse(err error) {
 
 // GiveUp ends this life here, like a program that exits. It does not return.
 func (l *Life) GiveUp(why string) {
+	l.run.world.MustLive()
 	l.run.note(trace.Note, "gives up: "+why)
 	l.gaveUp = true
 	l.run.stand()
@@ -135,6 +139,9 @@ func (l *Life) GiveUp(why string) {
 func (l *Life) explained(err error) bool {
 	var corrupt *aegis.CorruptionError
 	p := &l.run.drawn.profile
+	if errors.Is(err, messages.ErrBroken) {
+		return false // no fault of the disk explains a defect of the engine
+	}
 	if errors.As(err, &corrupt) {
 		return (p.Has(disk.Media) || p.Has(disk.Lying)) && l.run.struck > 0
 	}
@@ -167,8 +174,11 @@ func (l *Life) Fail(check, format string, args ...any) {
 
 // Observe has f told of every message of the actors and their answers to clients in this life, in
 // the order in which they take effect. from is the sending actor or client, to the receiving actor,
-// "client", or "" for what is published. f must neither wait nor keep what.
-func (l *Life) Observe(f func(from, to string, what messages.Message)) { l.run.observer = f }
+// "client", or "" for what is published. f must neither wait nor keep what. It may end the run by
+// Fail. Those that were given earlier are told, too.
+func (l *Life) Observe(f func(from, to string, what messages.Message)) {
+	l.run.observers = append(l.run.observers, f)
+}
 
 // Traced reports whether the run's trace is kept, so that remarks that cost something can be left
 // out where nobody will read them.
@@ -188,9 +198,12 @@ func (l *Life) Cover(name string, n uint64) {
 	}
 }
 
-// Step is the world's clock for histories: it rises with every step of the scheduler, also from
-// life to life.
-func (l *Life) Step() int64 { return l.run.world.Steps() }
+// Step is a clock for histories: each call returns a higher number, also from life to life. What was
+// stamped before something else happened before it.
+func (l *Life) Step() int64 {
+	l.run.clock++
+	return l.run.clock
+}
 
 // guard turns a panic into a failure. A Goexit, the end of a life, passes.
 func (l *Life) guard(f func()) {
@@ -204,7 +217,6 @@ func (l *Life) guard(f func()) {
 
 // begin runs the subject.
 func (l *Life) begin(subject func(*Life)) {
-	l.busy++
 	l.guard(func() { subject(l) })
 	l.busy--
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -29,6 +30,9 @@ type Plan struct {
 	// Switches, if not nil, takes the schedule from the seed: each task runs until it waits, but for
 	// these departures, see world.Config.Sequential. Preempts does not count then.
 	Switches []world.Switch
+	// Salt above zero draws another schedule for the same seed: which task runs next, and where one
+	// gives way. All else stays.
+	Salt int
 }
 
 // EndKind says how a life ends.
@@ -65,16 +69,18 @@ type End struct {
 const MaxImages = 64
 
 // A token is base64url of: version, seed, profile, mode, lives, ends, the three filters (a count
-// plus one and 24-bit keys; 0 for nil), then, unless both are zero, the operations of each client
-// and the switches (a count plus one; 0 for nil), and one byte of checksum.
+// plus one and 24-bit keys; 0 for nil), then, unless all three are zero, the operations of each client,
+// the salt and the switches (a count plus one; 0 for nil), and three bytes of checksum.
 const (
 	tokenVersion = 1
+	tokenSum     = 3 // bytes of its checksum
 	maxToken     = 200
 	idleBit      = 0x80 // of an end's kind
 )
 
 // Token encodes the plan in at most 200 characters. When the lists of kept choices are too long for
-// that, it leaves them out, the longest first: the token then stands for a run with more in it.
+// that, it leaves them out, the longest first: the token then stands for a run with more in it. Ends
+// and Switches are never left out. Up to eight ends always fit; who makes more gets a longer token.
 func (p Plan) Token() string {
 	for {
 		text := p.encode()
@@ -88,7 +94,7 @@ func (p Plan) Token() string {
 			}
 		}
 		if *longest == nil {
-			return text // too many ends: only explorers make them, and they name two at most
+			return text
 		}
 		*longest = nil
 	}
@@ -125,23 +131,32 @@ func (p Plan) encode() string {
 			b = append(b, byte(k), byte(k>>8), byte(k>>16))
 		}
 	}
-	if p.Each != 0 || p.Switches != nil {
+	if p.Each != 0 || p.Salt != 0 || p.Switches != nil {
 		b = p.appendSchedule(b)
 	}
-	return base64.RawURLEncoding.EncodeToString(append(b, byte(xxhash.Sum64(b))))
+	return tokenText.EncodeToString(appendSum(b, b))
+}
+
+// tokenText refuses a last character with bits that mean nothing.
+var tokenText = base64.RawURLEncoding.Strict()
+
+// appendSum appends the checksum of fields to b.
+func appendSum(b, fields []byte) []byte {
+	sum := xxhash.Sum64(fields)
+	return append(b, byte(sum), byte(sum>>8), byte(sum>>16))
 }
 
 // ParseToken decodes a Plan. It reports a token that was cut, mistyped, or made by another version.
 func ParseToken(token string) (Plan, error) {
-	b, err := base64.RawURLEncoding.DecodeString(strings.TrimSpace(token))
-	if err != nil || len(b) < 2 {
+	b, err := tokenText.DecodeString(strings.TrimSpace(token))
+	if err != nil || len(b) < 1+tokenSum {
 		return Plan{}, fmt.Errorf("sim: token %q is not complete, or not a token: copy all of it", token)
 	}
 	if b[0] != tokenVersion {
 		return Plan{}, fmt.Errorf("sim: token %q is of version %d, this simulator reads version %d", token, b[0], tokenVersion)
 	}
-	b, sum := b[:len(b)-1], b[len(b)-1]
-	if sum != byte(xxhash.Sum64(b)) {
+	b, sum := b[:len(b)-tokenSum], b[len(b)-tokenSum:]
+	if !bytes.Equal(sum, appendSum(nil, b)) {
 		return Plan{}, fmt.Errorf("sim: token %q is damaged: copy all of it", token)
 	}
 	d := tokenDecoder{b: b[1:]}
@@ -191,9 +206,10 @@ func (d *tokenDecoder) plan() (p Plan) {
 	return p
 }
 
-// appendSchedule encodes Each and Switches; the numbers of choices rise, so their differences do.
+// appendSchedule encodes Each, Salt and Switches; the numbers of choices rise, so their differences do.
 func (p *Plan) appendSchedule(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(p.Each))
+	b = binary.AppendUvarint(b, uint64(p.Salt))
 	if p.Switches == nil {
 		return append(b, 0)
 	}
@@ -208,7 +224,7 @@ func (p *Plan) appendSchedule(b []byte) []byte {
 }
 
 func (d *tokenDecoder) schedule(p *Plan) {
-	p.Each = d.int()
+	p.Each, p.Salt = d.int(), d.int()
 	n := d.uvarint()
 	if n == 0 || d.bad {
 		return

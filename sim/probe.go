@@ -21,7 +21,8 @@ type Boundary struct {
 	Life int
 	IO   int64 // its number in this life, from 1: world.CrashAt.IO ends the life here
 	// Code rises whenever code of the subject may have run: where it is the same, so is what the
-	// subject remembers.
+	// subject remembers. Code in a Backend of its own, wrapped around that of Options, is not seen;
+	// around Life.Backend it is.
 	Code uint64
 	// Disk may be read, cloned and counted, but not changed.
 	Disk *disk.Disk

@@ -71,12 +71,13 @@ type run struct {
 	before  EndKind // of the life before it
 	ops     []uint32
 	clients int
-	struck  int // faults, crashes left out
+	struck  int   // faults, crashes left out
+	clock   int64 // see Life.Step
 	cover   map[string]uint64
 	result  *Result
 
-	observer func(from, to string, what messages.Message)
-	observed uint64 // calls of observers
+	observers []func(from, to string, what messages.Message)
+	observed  uint64 // calls of observers
 }
 
 // execute runs a plan from its first life to its last.
@@ -90,7 +91,7 @@ func execute(plan Plan, subject Subject, mode Mode, set settings) (*Result, erro
 	r.log.Keep = mode == Keep
 	r.disk = disk.New(r.drawn.profile)
 	r.world = world.New(world.Config{
-		Seed: plan.Seed, Strategy: r.drawn.strategy, Log: &r.log, Words: mode != Fast, Strict: set.strict,
+		Seed: plan.Seed, Salt: uint64(plan.Salt), Strategy: r.drawn.strategy, Log: &r.log, Words: mode != Fast, Strict: set.strict,
 		Preempts: plan.Preempts, Faults: plan.Faults, Observe: r.observe, Struck: r.countFault,
 		Sequential: plan.Switches != nil, Switches: plan.Switches, Choice: r.choice(), Boundary: r.boundary(),
 	})
@@ -116,9 +117,9 @@ func (r *run) finished() *Result {
 
 // observe passes an effect on to the subject.
 func (r *run) observe(from, to string, what messages.Message) {
-	if r.observer != nil {
+	for _, f := range r.observers {
 		r.observed++
-		r.observer(from, to, what)
+		f(from, to, what)
 	}
 }
 
@@ -132,16 +133,18 @@ func (r *run) countFault(class disk.Class) {
 func (r *run) live(main func(*Life), n int, last bool) {
 	r.result.Lives = n
 	r.end = r.endOf(n, last)
-	r.observer = nil
-	l := &Life{run: r, number: n, last: last, mounted: r.disk.Mount(r.world), before: r.struck}
+	r.observers = nil
+	l := &Life{run: r, number: n, last: last, mounted: r.disk.Mount(r.world), before: r.struck, busy: 1}
 	l.options = r.drawn.options
 	l.options.Backend, l.options.Runtime, l.options.Limits = l.mounted, r.world, &r.drawn.limits
-	r.note(trace.Life, r.announce(n, last))
 	crash := r.end.At
 	if r.end.inClose {
 		crash = world.CrashAt{}
 	}
-	out := r.world.Live(crash, last, func() { l.begin(main) }, l.done, l.idle)
+	out := r.world.Live(crash, last, func() {
+		r.announce(n, last)
+		l.begin(main)
+	}, l.done, l.idle)
 	r.result.IO = append(r.result.IO, out.IO)
 	if out.Err != nil && r.failure == nil {
 		r.fail(checkOf(out.Err), out.Err.Error())
@@ -201,11 +204,16 @@ func (r *run) cut(l *Life, crashed bool) {
 	r.note(trace.Crash, what)
 }
 
-func (r *run) announce(n int, last bool) string {
-	if last {
-		return fmt.Sprintf("life %d, the last: no faults, no operations", n)
+// announce is called in the life that begins, so that its first event belongs to it.
+func (r *run) announce(n int, last bool) {
+	if !r.world.Words() {
+		return
 	}
-	return fmt.Sprintf("life %d", n)
+	text := fmt.Sprintf("life %d", n)
+	if last {
+		text += ", the last: no faults, no operations"
+	}
+	r.world.Record(trace.Event{Kind: trace.Life, From: "world", Text: text})
 }
 
 // note adds an event to the trace. Without words there are none.
@@ -234,6 +242,10 @@ func checkOf(err error) string {
 		return "liveness"
 	case *world.ForeignError:
 		return "goroutine"
+	case *world.PanicError:
+		return "panic"
+	case *world.GoexitError:
+		return "goexit"
 	}
 	return "invariant"
 }

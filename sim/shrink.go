@@ -43,7 +43,10 @@ func shrink(ctx context.Context, res *Result, subject Subject, set settings) *Re
 	}
 	s := &shrinker{ctx: ctx, best: res, subject: subject, set: set, until: time.Now().Add(shrinkFor)}
 	plan := res.Plan
-	plan.Profile, plan.Lives = res.Profile, max(res.Lives-1, 1)
+	plan.Profile = res.Profile
+	if drawn, err := plan.draw(set.profiles); err == nil {
+		plan.Lives = min(drawn.lives, res.Lives) // the last one, which is not counted, may be the one that failed
+	}
 	plan.Ops, plan.Preempts, plan.Faults = setOf(res.Ops), setOf(res.Preempts), setOf(res.Faults)
 	if s.try(plan) {
 		s.all()
@@ -87,17 +90,39 @@ func (s *shrinker) all() {
 			break
 		}
 	}
-	for size := -1; size != s.size() && s.going(); {
-		size = s.size()
+	for before := s.best; s.going(); before = s.best {
 		s.part(func(p *Plan) *world.Filter { return &p.Ops })
+		s.free()
 		s.part(func(p *Plan) *world.Filter { return &p.Preempts })
 		s.part(func(p *Plan) *world.Filter { return &p.Faults })
+		if s.best == before {
+			return
+		}
 	}
 }
 
-func (s *shrinker) size() int {
-	p := &s.best.Plan
-	return len(p.Ops) + len(p.Preempts) + len(p.Faults)
+// salts is how many other schedules are tried for each operation that may be left out.
+const salts = 6
+
+// free leaves out single operations, with the switches, then also the faults left to the seed again,
+// then under other schedules: what was kept may have been in what is left out, or fit no more. What
+// comes instead counts as smaller.
+func (s *shrinker) free() {
+	for _, k := range slices.Sorted(maps.Keys(s.best.Plan.Ops)) {
+		plan := s.best.Plan
+		if !plan.Ops[k] {
+			continue
+		}
+		plan.Ops = maps.Clone(plan.Ops)
+		delete(plan.Ops, k)
+		plan.Preempts = nil
+		found := s.try(plan)
+		plan.Faults = nil
+		for n := 0; n <= salts && !found && s.going(); n++ {
+			found = s.try(plan)
+			plan.Salt++
+		}
+	}
 }
 
 // part leaves out ever smaller pieces of one list.

@@ -1,12 +1,14 @@
 package sim
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"time"
 )
 
 // blockedAfter is how long the world may stand still, by the process's clock.
-const blockedAfter = 30 * time.Second
+var blockedAfter = 30 * time.Second
 
 // blockedCheck is the check that finds a world that stands still.
 const blockedCheck = "blocked"
@@ -15,10 +17,15 @@ const blockedCheck = "blocked"
 // world does not move any more, because a client waits for something that is not the store's, it
 // says so, and leaves that goroutine behind.
 func (r *run) watched(lives func()) *Result {
-	ended := make(chan bool, 1)
+	ended := make(chan struct{})
 	go func() {
 		whole := false
-		defer func() { ended <- whole }()
+		defer func() {
+			if !whole {
+				r.cutShort(recover())
+			}
+			close(ended)
+		}()
 		lives()
 		whole = true
 	}()
@@ -26,10 +33,7 @@ func (r *run) watched(lives func()) *Result {
 	defer watch.Stop()
 	for beat := int64(-1); ; {
 		select {
-		case whole := <-ended:
-			if !whole && r.failure == nil {
-				r.fail("goexit", "a client ended its goroutine by runtime.Goexit, as t.Fatal does: use Failf of Life or Client")
-			}
+		case <-ended:
 			return r.finished()
 		case <-watch.C:
 			now := r.world.Beat()
@@ -38,9 +42,31 @@ func (r *run) watched(lives func()) *Result {
 				watch.Reset(blockedAfter)
 				continue
 			}
-			return &Result{Plan: r.plan, Profile: r.drawn.profile.Name, Failure: &Failure{Check: blockedCheck, Text: blockedText()}}
+			return &Result{Plan: r.plan, Profile: r.drawn.profile.Name, Failure: r.blocked()}
 		}
 	}
+}
+
+// cutShort tells why the lives have not ended by themselves: the subject's constructor panicked, or
+// a Goexit of a task has ended everything.
+func (r *run) cutShort(panicked any) {
+	switch err := r.world.Over(); {
+	case panicked != nil:
+		r.fail("panic", fmt.Sprintf("%v\n%s", panicked, debug.Stack()))
+	case err != nil:
+		r.fail(checkOf(err), err.Error())
+	default:
+		r.fail("goexit", "the subject ended its goroutine by runtime.Goexit, as t.Fatal does: use Failf of Life")
+	}
+	r.world.Reap()
+}
+
+// blocked tells why the world stands still.
+func (r *run) blocked() *Failure {
+	if err := r.world.Foreign(); err != nil { // somebody waits for that goroutine
+		return &Failure{Check: checkOf(err), Text: err.Error()}
+	}
+	return &Failure{Check: blockedCheck, Text: blockedText()}
 }
 
 // blockedText says where all goroutines stand.

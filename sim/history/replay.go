@@ -227,9 +227,11 @@ func (c *Checker) somewhere(i int32) {
 	c.reads[i] = 0 // the state is not certain
 }
 
-// dropsLater reports whether the rest of a transaction drops a keyspace.
-func dropsLater(rest []Op, space string) bool {
-	return slices.ContainsFunc(rest, func(op Op) bool { return op.Kind == DropSpace && op.Found && op.Space == space })
+// replacesSpace reports whether the keyspace that operation j writes to is one that the transaction
+// has created before, or drops after.
+func replacesSpace(ops []Op, j int) bool {
+	return slices.ContainsFunc(ops[:j], func(op Op) bool { return op.Kind == CreateSpace && !op.Found && op.Space == ops[j].Space }) ||
+		slices.ContainsFunc(ops[j:], func(op Op) bool { return op.Kind == DropSpace && op.Found && op.Space == ops[j].Space })
 }
 
 // firstWins checks that nothing that a Snapshot transaction wrote was written by another one
@@ -239,7 +241,7 @@ func (c *Checker) firstWins(i int32) {
 	for j := range t.Ops {
 		switch op := &t.Ops[j]; op.Kind {
 		case Put, Delete:
-			if dropsLater(t.Ops[j+1:], op.Space) {
+			if replacesSpace(t.Ops, j) {
 				continue // what it wrote there is nobody's loss
 			}
 			k := &c.keys[ids[j]]

@@ -287,10 +287,7 @@ func (s *swarm) listOperation(c *sim.Client, r *recorded) error {
 	if err != nil || c.Intn(3) == 0 {
 		return err
 	}
-	if list != "" {
-		list += ","
-	}
-	return r.put("", key, list+fmt.Sprint(r.tx.ID*100+int64(len(r.tx.Ops))))
+	return r.put("", key, history.AppendList(list, fmt.Sprintf("%d.%d", r.tx.ID, len(r.tx.Ops))))
 }
 
 // key draws one of few keys, so that transactions meet. Some share long beginnings.

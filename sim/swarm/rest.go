@@ -142,6 +142,9 @@ func (b *blocks) check(s *swarm, l *sim.Life) {
 	var left []block // a crash comes in between, so the list changes all at once
 	for _, x := range b.list {
 		got, err := s.db.ReadBlock(l.Context(), x.id)
+		for errors.Is(err, aegis.ErrSnapshotTooOld) {
+			got, err = s.db.ReadBlock(l.Context(), x.id)
+		}
 		switch {
 		case errors.Is(err, aegis.ErrNotFound):
 			if x.firm && !x.gone && !lax {

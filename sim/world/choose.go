@@ -59,7 +59,11 @@ func (w *World) key(purpose uint64) uint64 {
 		return hash(hash(hash(w.cfg.Seed, uint64(w.life)), w.outside), purpose)
 	}
 	t.yields++
-	return hash(hash(hash(w.cfg.Seed, t.id), t.op), t.yields<<8|purpose)
+	seed := w.cfg.Seed
+	if purpose == forPreempt {
+		seed ^= w.cfg.Salt
+	}
+	return hash(hash(hash(seed, t.id), t.op), t.yields<<8|purpose)
 }
 
 // choose picks among the tasks that can run. By hashes of each rather than one draw over their
@@ -69,7 +73,7 @@ func (w *World) choose() *task {
 		return w.first()
 	}
 	s := &w.cfg.Strategy
-	at := hash(hash(w.cfg.Seed, w.lastOp), uint64(forNext))
+	at := hash(hash(w.cfg.Seed^w.cfg.Salt, w.lastOp), uint64(forNext))
 	var best *task
 	var least uint64
 	for _, t := range w.ready {
@@ -94,7 +98,7 @@ func (w *World) preempt(once int) bool {
 	if w.cfg.Sequential {
 		return w.switches()
 	}
-	if once == 0 {
+	if once == 0 || w.cfg.Strategy.Order == Keep {
 		return false
 	}
 	k := w.key(forPreempt)

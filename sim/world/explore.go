@@ -9,9 +9,12 @@ type Switch struct {
 
 // The sequential schedule is the one that a World with Config.Sequential follows. A task runs until
 // it has to wait. Then the first in order runs, and all stand in the order in which they were
-// started. Timers ring when nothing else can run. With one Switch that leaves a task in the middle
-// and one that comes back to it, every schedule of two preemptions is within reach: what was left
-// runs again when it is chosen, or when nothing else can.
+// started. Timers ring when nothing else can run. What a Switch has left stands behind all that are
+// started later, too: it runs again when it is chosen, or when nothing else can. So one Switch that
+// leaves a task in the middle and one that comes back to it stop it for any stretch of the run.
+
+// fallen is set in the rank of a task that a Switch has left.
+const fallen = 1 << 63
 
 // first returns the task that the sequential schedule runs next; a choice may change that.
 func (w *World) first() *task {
@@ -53,8 +56,8 @@ func (w *World) choice(t *task) *task {
 				continue
 			}
 			if to == 0 {
-				w.fallen++
-				t.low = w.fallen
+				w.order++
+				t.low = fallen | w.order
 				return other
 			}
 			to--

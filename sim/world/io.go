@@ -18,6 +18,9 @@ func (w *World) Begin(op disk.Op) {
 	if w.cfg.Words {
 		w.Record(trace.Event{Kind: trace.IO, To: op.File, Off: op.Off, Len: op.Len, Text: op.Call})
 	}
+	if w.ownCalls && !w.current.engine {
+		w.code++
+	}
 	w.boundary()
 }
 

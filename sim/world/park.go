@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+	"unsafe"
 
 	"github.com/aegis-storage/aegis/actors"
 	"github.com/aegis-storage/aegis/messages"
@@ -24,26 +25,23 @@ func (w *World) Park(ctx context.Context, event func() bool) {
 		}
 		return
 	}
-	if event() || ctx != nil && ctx.Err() != nil {
-		if w.preempt(w.cfg.Strategy.Wait) {
-			w.giveWay()
-		}
+	if (event() || ctx != nil && ctx.Err() != nil) && !w.preempt(w.cfg.Strategy.Wait) {
 		return
 	}
-	t := w.current
-	t.event, t.ctx = event, ctx
-	if w.cfg.Words {
-		var pcs [6]uintptr
-		t.pcs = append(t.pcs[:0], pcs[:runtime.Callers(2, pcs[:])]...)
-	}
+	w.current.event, w.current.ctx = event, ctx // who comes in may take away what was there
 	w.giveWay()
 }
 
 // giveWay lets the scheduler choose. It does not return to a life that is over.
 func (w *World) giveWay() {
-	if !w.current.yield(struct{}{}) {
-		runtime.Goexit()
+	t := w.current
+	for t.yield(struct{}{}) {
+		if !w.asking {
+			return
+		}
+		t.stand()
 	}
+	runtime.Goexit()
 }
 
 // MustLive ends the calling task if its life is over, and refuses goroutines that are not tasks.
@@ -52,7 +50,7 @@ func (w *World) MustLive() {
 		runtime.Goexit()
 	}
 	t := w.current
-	if t == nil || w.cfg.Strict && t.client && t.goid != goid() {
+	if t == nil || w.cfg.Strict && !t.owns() {
 		w.refuse()
 	}
 }
@@ -64,6 +62,25 @@ func (w *World) refuse() {
 	text := fmt.Sprintf("the store was called from a goroutine that the simulator did not start; use Life.Go instead of go:\n%s", buf[:runtime.Stack(buf, false)])
 	w.foreign.CompareAndSwap(nil, &text)
 	runtime.Goexit()
+}
+
+// owns reports whether the calling goroutine is the task's. It knows places on the task's stack: a
+// place that was found to be on it once still is, and other goroutines have other stacks. Only when a
+// stack has moved could another goroutine call from the same place, and not be found out that once.
+//
+//go:noinline
+func (t *task) owns() bool {
+	var here byte
+	place := uintptr(unsafe.Pointer(&here))
+	known := &t.places[place>>3%uintptr(len(t.places))]
+	if *known == place {
+		return true
+	}
+	if t.goid != goid() {
+		return false
+	}
+	*known = place
+	return true
 }
 
 // goid is the number of the calling goroutine, as its stack trace begins with it.
@@ -103,6 +120,9 @@ func (w *World) Effect(from, to string, what messages.Message) {
 
 // Record adds an event to the trace; the world fills in when it was, and who, if From is empty.
 func (w *World) Record(e trace.Event) {
+	if w.dead && w.current != nil {
+		return // what deferred functions say after the end has not happened
+	}
 	e.Step, e.Life, e.Time = w.steps, w.life, w.now
 	if e.From == "" {
 		e.From = "world"

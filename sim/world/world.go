@@ -4,9 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"runtime"
+	"runtime/debug"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,13 +18,15 @@ import (
 // Config is what a World is made of.
 type Config struct {
 	Seed     uint64
+	Salt     uint64 // of the schedule: it changes which task runs next and where one gives way, no more
 	Strategy Strategy
 	Log      *trace.Log // records and hashes; not nil
 	// Words makes the events' texts, which costs more than all the rest; without it the hash covers
 	// what the I/O calls wrote, and every choice.
 	Words bool
-	// Strict finds out which goroutine calls, at every yield of a client, and reports those that are
-	// not the world's. It costs about a microsecond each.
+	// Strict finds out which goroutine calls, at every yield, and reports those that are not the
+	// world's. It costs some nanoseconds each, and some microseconds where a task yields at a place on
+	// its stack for the first time.
 	Strict bool
 	// Preempts and Faults keep only the named choices; nil keeps all.
 	Preempts, Faults Filter
@@ -77,6 +78,7 @@ type World struct {
 
 	dead    bool
 	over    error // why the life is over, if it is a failure
+	asking  bool  // a task that is resumed tells where it stands, and gives way again
 	crashed bool
 
 	outside  uint64 // choices made while no task runs
@@ -90,8 +92,9 @@ type World struct {
 	choices    int64    // of a sequential schedule
 	departures []Switch // that are still to come
 	chosen     *task    // by a Switch: runs next
-	fallen     uint64   // rank of the task that fell to the end last
+	order      uint64   // last rank that was given
 	code       uint64   // see Config.Boundary
+	ownCalls   bool
 }
 
 // task is one coroutine.
@@ -109,8 +112,10 @@ type task struct {
 	ctx    context.Context // nil: none
 	low    uint64          // priority; the lower runs first
 	gone   bool
-	goid   string
-	pcs    []uintptr // where it waits
+	whole  bool          // its function returned
+	goid   string        // with Strict
+	places *[256]uintptr // with Strict: on its stack, see owns
+	pcs    []uintptr     // where it stands, once it was asked
 }
 
 // New returns a World in which nothing has happened.
@@ -170,21 +175,39 @@ func (w *World) Go(name string, client bool, f func()) {
 		t.name = fmt.Sprintf("%s#%d", name, w.names[name])
 	}
 	t.op = hash(t.id, uint64(w.life))
-	t.low = hash(w.cfg.Seed, t.id)
+	t.low = hash(w.cfg.Seed^w.cfg.Salt, t.id)
 	if w.cfg.Sequential {
-		w.fallen++
-		t.low = w.fallen
+		w.order++
+		t.low = w.order
 	}
 	t.engine = !client && name != "main"
 	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
 		if w.cfg.Strict {
-			t.goid = goid()
+			t.goid, t.places = goid(), new([256]uintptr)
 		}
+		defer w.ended(t)
 		f()
+		t.whole = true
 	})
 	w.tasks = append(w.tasks, t)
 }
+
+// ended ends the life after a panic of a task, and notes a Goexit, which ends the caller of Live,
+// too. Both are what reaping does, so then they say nothing.
+func (w *World) ended(t *task) {
+	switch r := recover(); {
+	case t.whole || w.dead || w.over != nil:
+	case r != nil:
+		w.over = &PanicError{Text: fmt.Sprintf("%s: %v\n%s", t.name, r, debug.Stack())}
+	default:
+		w.over = &GoexitError{Text: fmt.Sprintf("%s ended its goroutine by runtime.Goexit, as t.Fatal does: use Failf of Life or Client\n%s", t.name, debug.Stack())}
+	}
+}
+
+// Over is why the life is over, if that is a failure. It is for the caller of Live, where a
+// GoexitError has kept Live from returning.
+func (w *World) Over() error { return w.over }
 
 // BeginOp tells that the present task, a client, begins its n-th operation, and returns the
 // operation's key.
@@ -197,6 +220,10 @@ func (w *World) BeginOp(n int) uint32 {
 
 // CrashOnce lets this life end at any boundary from here on, once in so many.
 func (w *World) CrashOnce(once int) { w.crash.Once = once }
+
+// OwnCalls tells that clients call the disk themselves, so that code of theirs may run between any
+// two calls.
+func (w *World) OwnCalls() { w.ownCalls = true }
 
 // Stand keeps the present task from ever going on. The life has to end, see done of Live.
 func (w *World) Stand() {
@@ -232,8 +259,8 @@ func (w *World) loop(done func() bool) {
 		if w.crashed || w.over != nil {
 			return
 		}
-		if f := w.foreign.Load(); f != nil {
-			w.over = &ForeignError{Text: *f}
+		if err := w.Foreign(); err != nil {
+			w.over = err
 			return
 		}
 	}
@@ -312,43 +339,5 @@ func (w *World) Reap() {
 	}
 	w.current = nil
 }
-
-// describe says for each task what it waits for.
-func (w *World) describe() []string {
-	var all []string
-	for _, t := range w.tasks {
-		var where []string
-		frames := runtime.CallersFrames(t.pcs)
-		for more := len(t.pcs) > 0; more; {
-			var f runtime.Frame
-			f, more = frames.Next()
-			where = append(where, fmt.Sprintf("%s (%s:%d)", f.Function[strings.LastIndexByte(f.Function, '/')+1:], f.File[strings.LastIndexByte(f.File, '/')+1:], f.Line))
-		}
-		state := "can run"
-		if t.event != nil {
-			state = "waits in " + strings.Join(where, " ← ")
-		}
-		all = append(all, t.name+" "+state)
-	}
-	return all
-}
-
-// StallError: nothing can run, and no timer will change that; or the life took too many steps.
-type StallError struct {
-	Tasks []string // each with what it waits for
-	Steps int64    // above zero: so many steps went by
-}
-
-func (e *StallError) Error() string {
-	if e.Steps > 0 {
-		return fmt.Sprintf("the life did not end within %d steps:\n  %s", e.Steps, strings.Join(e.Tasks, "\n  "))
-	}
-	return "all tasks wait, a wake-up was lost or they wait for each other:\n  " + strings.Join(e.Tasks, "\n  ")
-}
-
-// ForeignError: a goroutine that the world did not start called the store.
-type ForeignError struct{ Text string }
-
-func (e *ForeignError) Error() string { return e.Text }
 
 var _ actors.Runtime = (*World)(nil)
