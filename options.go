@@ -97,8 +97,8 @@ const (
 	// Sync: answered once its log record is synced. It survives a crash of the process and of the
 	// machine.
 	Sync = messages.Sync
-	// NoSync: answered when applied, and synced within SyncInterval. A crash of the machine may lose
-	// the last commits, always a suffix of them.
+	// NoSync: answered when applied, and synced within SyncInterval. A crash of the process or of the
+	// machine may lose the last commits, always a suffix of them.
 	NoSync = messages.NoSync
 )
 

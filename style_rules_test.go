@@ -15,7 +15,7 @@ type reporter func(pos token.Pos, rule, format string, args ...any)
 
 // fileRules are checked on each file by itself.
 var fileRules = []func(source, reporter){
-	checkImports, checkConcurrency, checkClock, checkSizes, checkDocs, checkMessages, checkLeftovers,
+	checkImports, checkConcurrency, checkClock, checkSizes, checkDocs, checkMessages, checkLeftovers, checkSameness,
 }
 
 // shells may start goroutines and wait; programs may too.
@@ -332,7 +332,7 @@ func checkLeftovers(s source, report reporter) {
 
 // checkPackage: a package has a doc.go, and each message says who sends it to whom.
 func checkPackage(dir string, files []source) []violation {
-	var found []violation
+	found := checkMapOrder(dir, files)
 	library, documented := false, false
 	docs, sent := map[string]*ast.CommentGroup{}, map[string]source{}
 	for _, s := range files {

@@ -179,10 +179,16 @@ func (tx *Tx) Put(key, value []byte) error { return tx.def.Put(key, value) }
 func (tx *Tx) Delete(key []byte) error { return tx.def.Delete(key) }
 
 // arena holds copies of what the caller passed in. Its memory is not reused while anything
-// points into it.
-type arena struct{ free []byte }
+// points into it. Its blocks double, so that a small transaction takes little.
+type arena struct {
+	free  []byte
+	block int // bytes of the present block
+}
 
-const arenaBlock = 16 << 10
+const (
+	firstArenaBlock = 512
+	arenaBlock      = 16 << 10
+)
 
 // copyOf returns a copy of a and b, one after the other, with its capacity clipped.
 func (a *arena) copyOf(parts ...[]byte) []byte {
@@ -194,7 +200,8 @@ func (a *arena) copyOf(parts ...[]byte) []byte {
 		if n > arenaBlock/4 {
 			return join(make([]byte, 0, n), parts)
 		}
-		a.free = make([]byte, 0, arenaBlock)
+		a.block = min(max(2*a.block, firstArenaBlock, 2*n), arenaBlock)
+		a.free = make([]byte, 0, a.block)
 	}
 	start := len(a.free)
 	a.free = join(a.free, parts)

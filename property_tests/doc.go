@@ -7,7 +7,12 @@
 //   - Under concurrency: goroutines that move money between accounts and append to lists, while
 //     the store is flushed, merged and reopened. What they saw is checked afterwards: sums, and
 //     for the lists that the order of the transactions has no cycle.
+//   - Over the simulator: the engine's invariants, one property each (TestInvariant…), in runs of
+//     which rapid draws the seed and the disk. A watcher sees all messages of the actors and all
+//     calls of the disk.
+//   - Differential: one plan gives the same answers in a map, in memory, on files and in the
+//     simulator.
 //
-// Crashes at every point of the I/O are the simulator's. The run of a failing property prints
-// the flag that repeats it; as the engine's goroutines are real here, it may take a few runs.
+// The run of a failing property prints the flag that repeats it, and those over the simulator a
+// token, too. Where the engine's goroutines are real, it may take a few runs.
 package propertytests

@@ -69,6 +69,9 @@ func (c *Client) Yield() { c.life.run.world.Park(context.Background(), nil) }
 // Must is Life.Must.
 func (c *Client) Must(err error) { c.life.Must(err) }
 
+// Excuse is Life.Excuse.
+func (c *Client) Excuse(err error) { c.life.Excuse(err) }
+
 // Failf is Life.Failf.
 func (c *Client) Failf(format string, args ...any) { c.life.Failf(format, args...) }
 

@@ -235,11 +235,14 @@ func (l *Life) done() bool {
 		l.run.world.Go("close", true, func() { l.guard(l.close) })
 		return false
 	}
-	// Work in the background goes on for a while before the end.
+	// In some lives work in the background goes on for a while before the end.
+	w := l.run.world
 	if l.linger == 0 {
-		l.linger = l.run.world.Steps() + int64(l.run.world.Draw(200))
+		if l.linger = w.Steps(); w.Draw(4) == 0 {
+			l.linger += int64(w.Draw(200))
+		}
 	}
-	return l.run.world.Steps() >= l.linger
+	return w.Steps() >= l.linger
 }
 
 // idle reports whether the life may end because nothing is left to do.

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -82,13 +83,25 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	if write == int64(len(p)) && err == nil && d.astray(w, n, p, off) {
 		seq = d.do(n, op{off: max(n.cache.size, off+write), cut: true})
 	} else {
-		seq = d.do(n, op{off: off, data: slices.Clone(p[:write])})
+		seq = d.do(n, op{off: off, data: retained(p[:write])})
 		n.mend(off, write, d.profile.Sector)
 	}
 	if err := f.m.endMove(o, seq, err); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// zeroes stands for all writes that only fill a file. Nobody changes it.
+var zeroes [64 << 10]byte
+
+// retained returns the bytes of a write so that they can be kept and must not be changed. Those that only
+// fill a file, which are many, take no memory.
+func retained(p []byte) []byte {
+	if len(p) >= pageBytes && len(p) <= len(zeroes) && bytes.Equal(p, zeroes[:len(p)]) {
+		return zeroes[:len(p):len(p)]
+	}
+	return slices.Clone(p)
 }
 
 // Truncate implements backends.File.

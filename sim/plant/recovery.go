@@ -46,15 +46,6 @@ var recoveryBugs = []Bug{
 		}},
 	},
 	{
-		Name: "old-epoch-not-voided", Class: "crash",
-		What: "A crash after recovery finds the old log's end beside the new one, and does not know that it is void.",
-		Edits: []Edit{{
-			File: "walwriter/plan.go",
-			Old:  `if f.header.base < void {`,
-			New:  `if f.header.base < void || planted("old-epoch-not-voided") {`,
-		}},
-	},
-	{
 		Name: "stale-record-accepted", Class: "crash",
 		What: "Records that a reused segment still holds from its last use are replayed behind the new ones.",
 		Edits: []Edit{{

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,9 @@ import (
 type Options struct {
 	// Binary is a planted build of cmd/aegis (Build).
 	Binary string
+	// Root is the checkout that bugs of class "local" are tried in: they lie under the simulated disk, so
+	// the conformance suite over real files, cut short and interrupted at random, has to find them.
+	Root string
 	// Jobs is how many bugs are tried at the same time; 0: one.
 	Jobs int
 	// PerBug is how long a bug may take; 0: a minute.
@@ -120,6 +125,9 @@ func try(ctx context.Context, b Bug, o Options) Row {
 	defer cancel()
 	row := Row{Bug: b.Name, Class: b.Class}
 	start := time.Now()
+	if b.Class == local {
+		return tryLocal(ctx, row, o)
+	}
 	cmd := exec.CommandContext(ctx, o.Binary, arguments(b.Name, o)...)
 	var said, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &complaints
@@ -134,6 +142,40 @@ func try(ctx context.Context, b Bug, o Options) Row {
 	}
 	row.Found, row.By, row.Seeds, row.Seconds = out.Found, out.Check, out.Seeds, out.Seconds
 	row.Profile, row.Ops, row.Steps, row.Token = out.Profile, out.Ops, out.Steps, out.Token
+	return row
+}
+
+// local is the class of bugs that need real files.
+const local = "local"
+
+// localCheck is the test that looks for them.
+const localCheck = "TestInterruptedLocalConformance"
+
+// tryLocal runs the conformance suite with one bug.
+func tryLocal(ctx context.Context, row Row, o Options) Row {
+	dir, err := os.MkdirTemp("", "aegis-plant-")
+	if err != nil {
+		row.Error = err.Error()
+		return row
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "backends.test")
+	if err := Go(ctx, o.Root, "test", "-c", "-o", binary, "./backends"); err != nil {
+		row.Error = err.Error()
+		return row
+	}
+	start := time.Now()
+	cmd := exec.CommandContext(ctx, binary, "-test.run", "^"+localCheck+"$")
+	cmd.Dir = filepath.Join(o.Root, "backends")
+	cmd.Env = append(os.Environ(), Variable+"="+row.Bug)
+	said, err := cmd.CombinedOutput()
+	row.Seconds = time.Since(start).Seconds()
+	switch {
+	case bytes.Contains(said, []byte("--- FAIL: "+localCheck)):
+		row.Found, row.By, row.Seeds, row.Profile = true, "conformance", 1, "real files"
+	case err != nil || !bytes.Contains(said, []byte("PASS")):
+		row.Error = fmt.Sprintf("%s: %v\n%s", localCheck, err, said)
+	}
 	return row
 }
 

@@ -302,7 +302,7 @@ func (s *swarm) key(c *sim.Client) string {
 // value makes one that no other operation writes.
 func (s *swarm) value(c *sim.Client, r *recorded, i int) string {
 	v := fmt.Sprintf("T%d.%d ", r.tx.ID, i)
-	size := c.Intn([]int{1, 20, 200, 1000}[c.Life().Intn("values", 4)])
+	size := c.Intn([]int{1, 20, 200, 1000, 3000}[c.Life().Intn("values", 5)])
 	if c.Life().Mode() == Large && c.Intn(8) == 0 {
 		size = 6<<10 + c.Intn(20<<10)
 	}

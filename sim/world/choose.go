@@ -66,6 +66,9 @@ func (w *World) key(purpose uint64) uint64 {
 	return hash(hash(hash(seed, t.id), t.op), t.yields<<8|purpose)
 }
 
+// last is set in the priority of a task that has fallen to the end, behind all that never did.
+const last = 1 << 62
+
 // choose picks among the tasks that can run. By hashes of each rather than one draw over their
 // number: when a task is missing, the choice among the others stays the same.
 func (w *World) choose() *task {
@@ -79,7 +82,7 @@ func (w *World) choose() *task {
 	for _, t := range w.ready {
 		var rank uint64
 		if s.Order == Priorities {
-			rank = t.low >> 2
+			rank = t.low
 		} else {
 			rank = hash(at, hash(t.id, t.yields)) >> 2
 		}
@@ -111,7 +114,8 @@ func (w *World) preempt(once int) bool {
 	}
 	w.preempts = append(w.preempts, short)
 	if w.cfg.Strategy.Order == Priorities {
-		w.current.low = k | 1<<63
+		w.order++
+		w.current.low = last | w.order
 	}
 	return true
 }

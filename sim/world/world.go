@@ -175,7 +175,7 @@ func (w *World) Go(name string, client bool, f func()) {
 		t.name = fmt.Sprintf("%s#%d", name, w.names[name])
 	}
 	t.op = hash(t.id, uint64(w.life))
-	t.low = hash(w.cfg.Seed^w.cfg.Salt, t.id)
+	t.low = hash(w.cfg.Seed^w.cfg.Salt, t.id) >> 2
 	if w.cfg.Sequential {
 		w.order++
 		t.low = w.order
