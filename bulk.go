@@ -52,7 +52,7 @@ func (db *DB) BulkLoad(ctx context.Context, name string, o KeyspaceOptions, entr
 			return BulkResult{}, fmt.Errorf("aegis: bulk load of %q: %w", name, err)
 		}
 	}
-	if err := db.publishKeyspace(ctx, name, id, codec); err != nil {
+	if err := db.publishKeyspace(ctx, name, pages.CatalogEntry{ID: id, Codec: codec, Loaded: len(l.tables) > 0}); err != nil {
 		return BulkResult{}, errors.Join(err, db.dropUnpublished([]pages.KeyspaceID{id}))
 	}
 	return l.result, nil
@@ -73,7 +73,7 @@ func (db *DB) reserveKeyspace(ctx context.Context, name string) (id pages.Keyspa
 }
 
 // publishKeyspace is the commit that makes a loaded keyspace appear.
-func (db *DB) publishKeyspace(ctx context.Context, name string, id pages.KeyspaceID, codec pages.Codec) error {
+func (db *DB) publishKeyspace(ctx context.Context, name string, e pages.CatalogEntry) error {
 	err := db.UpdateWith(ctx, TxOptions{Durability: WithDurability(Sync)}, func(tx *Tx) error {
 		if _, err := tx.catalogEntry(name); err == nil {
 			return fmt.Errorf("keyspace %q: %w", name, ErrKeyspaceExists)
@@ -82,7 +82,7 @@ func (db *DB) publishKeyspace(ctx context.Context, name string, id pages.Keyspac
 		}
 		key := pages.NameKey(name)
 		tx.rely(key)
-		return tx.set(key, pages.CatalogEntry{ID: id, Codec: codec}.AppendEntry(nil), pages.KindValue)
+		return tx.set(key, e.AppendEntry(nil), pages.KindValue)
 	})
 	if err == nil && db.opts.DisableWAL { // only a checkpoint makes it durable then
 		err = db.graph.Checkpoint(ctx, &messages.Checkpoint{Reply: messages.NewReply[error]()})

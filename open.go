@@ -104,7 +104,8 @@ type recovered struct {
 	active     *versions.Index
 	last       pages.Seq
 	orphans    int
-	first      bool // the checkpoint was published by this Open, as the first of a new store
+	lostLoad   error // a bulk load whose tables are gone
+	first      bool  // the checkpoint was published by this Open, as the first of a new store
 }
 
 // recover reads the newest checkpoint and replays the log behind it, in memory. It changes

@@ -3,6 +3,7 @@ package aegis
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
@@ -29,7 +30,7 @@ func (r *recovered) replay(log *walwriter.Replay, rt Runtime, chunkBytes int) er
 				ahead.read(log)
 			}
 		})
-		if err := cmp.Or(here.invalid, here.failed); err != nil || !here.more {
+		if err := cmp.Or(here.invalid, here.failed, r.lostLoad); err != nil || !here.more {
 			return err
 		}
 	}
@@ -65,7 +66,24 @@ func (b *replayBlock) seq(i int) pages.Seq { return b.First + pages.Seq(i) }
 func (b *replayBlock) put(r *recovered, chunkBytes int) {
 	keep, from := &versions.Keep{}, 0
 	for i, end := range b.ends {
+		for j := range b.ops[from:end] {
+			if op := &b.ops[from+j]; pages.IsNameKey(op.Key(b.Batches[i])) && op.Kind == pages.KindValue {
+				r.checkLoaded(op.Value(b.Batches[i]))
+			}
+		}
 		txcoord.Insert(r.active, b.Batches[i], b.ops[from:end], b.seq(i), chunkBytes, keep, true)
 		r.last, from = b.seq(i), end
+	}
+}
+
+// checkLoaded sees to it that the checkpoint has the tables of a bulk load whose commit the log has:
+// that checkpoint was synced before the commit was made.
+func (r *recovered) checkLoaded(entry []byte) {
+	e, err := pages.DecodeCatalogEntry(entry)
+	if err != nil || !e.Loaded || r.lostLoad != nil {
+		return // a bad entry is reported by those who use it
+	}
+	if !slices.ContainsFunc(r.checkpoint.Keyspaces, func(k pages.CatalogEntry) bool { return k.ID == e.ID }) {
+		r.lostLoad = &CorruptionError{File: r.checkpoint.Name(), What: fmt.Sprintf("the log names bulk-loaded keyspace %d, whose tables no checkpoint has: the medium has lost what it had synced", e.ID)}
 	}
 }

@@ -116,6 +116,9 @@ func (tx *Tx) acquire() {
 // usable is checked by every operation.
 func (tx *Tx) usable() error {
 	if tx.done {
+		if errors.Is(tx.err, ErrSnapshotTooOld) {
+			return tx.err // it was not the caller who ended it
+		}
 		return ErrTxDone
 	}
 	if tx.db.closed() {

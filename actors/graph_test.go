@@ -380,7 +380,7 @@ func machineFails(t *testing.T, breakIt func(*store)) {
 	go func() { clients.Wait(); close(done) }()
 	within(t, done, "a client")
 	<-s.failed
-	if err := s.put(ctx, key("after"), "v", messages.NoSync); !errors.Is(err, messages.ErrPoisoned) {
+	if err := s.put(ctx, key("after"), "v", messages.NoSync); !errors.Is(err, messages.ErrPoisoned) || !errors.Is(err, messages.ErrBroken) {
 		t.Errorf("a commit after the failure gives %v", err)
 	}
 	c := &messages.Checkpoint{Reply: messages.NewReply[error]()}
@@ -397,7 +397,7 @@ func machineFails(t *testing.T, breakIt func(*store)) {
 	}()
 	within(t, stopped, "Stop")
 	noneLeft(t)
-	if len(s.failures) != 1 || !errors.Is(s.failures[0], messages.ErrPoisoned) {
+	if len(s.failures) != 1 || !errors.Is(s.failures[0], messages.ErrBroken) {
 		t.Errorf("onFailure was told %v", s.failures)
 	}
 }

@@ -23,6 +23,9 @@ func checkpointName(number uint64, suffix string) string {
 	return fmt.Sprintf("%s%016x%s", checkpointPrefix, number, suffix)
 }
 
+// Name returns the name of the checkpoint's first copy.
+func (c *Checkpoint) Name() string { return checkpointName(c.Number, copies[0]) }
+
 // parseCheckpointName is the inverse of checkpointName. Only names that it gives are ours.
 func parseCheckpointName(name string) (number uint64, ok bool) {
 	digits, ok := strings.CutPrefix(name, checkpointPrefix)

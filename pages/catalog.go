@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -48,12 +49,23 @@ const (
 	catalogDrop   = "drop/"
 )
 
+// loadedFlag is CatalogEntry.Loaded, in the byte of the compression.
+const loadedFlag = 0x80
+
+var namePrefix = NameKey("")
+
+// IsNameKey reports whether internal is the key of a catalog entry.
+func IsNameKey(internal []byte) bool { return bytes.HasPrefix(internal, namePrefix) }
+
 // CatalogEntry is what the catalog keeps of a named keyspace.
 //
-//	[id u32 big endian][compression u8][level i8]
+//	[id u32 big endian][compression u8, 0x80 if loaded][level i8]
 type CatalogEntry struct {
 	ID    KeyspaceID
 	Codec Codec
+	// Loaded: a bulk load put the keyspace's first tables into a checkpoint before this entry was
+	// committed. A store that has the entry and no such checkpoint has lost them.
+	Loaded bool
 }
 
 // NextIDKey is the internal key of the id counter.
@@ -90,16 +102,21 @@ func ParseDrop(internal []byte) (id KeyspaceID, ok bool) {
 // AppendEntry appends e's encoding to dst.
 func (e CatalogEntry) AppendEntry(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(e.ID))
-	return append(dst, byte(e.Codec.Compression), byte(e.Codec.Level))
+	compression := byte(e.Codec.Compression)
+	if e.Loaded {
+		compression |= loadedFlag
+	}
+	return append(dst, compression, byte(e.Codec.Level))
 }
 
 // DecodeCatalogEntry is the inverse of AppendEntry.
 func DecodeCatalogEntry(b []byte) (CatalogEntry, error) {
-	if len(b) != 6 || b[4] > byte(Zstd) {
+	if len(b) != 6 || b[4]&^loadedFlag > byte(Zstd) {
 		return CatalogEntry{}, fmt.Errorf("pages: %d bytes are no catalog entry", len(b))
 	}
 	return CatalogEntry{
-		ID:    KeyspaceID(binary.BigEndian.Uint32(b)),
-		Codec: Codec{Compression: Compression(b[4]), Level: int8(b[5])},
+		ID:     KeyspaceID(binary.BigEndian.Uint32(b)),
+		Codec:  Codec{Compression: Compression(b[4] &^ loadedFlag), Level: int8(b[5])},
+		Loaded: b[4]&loadedFlag != 0,
 	}, nil
 }

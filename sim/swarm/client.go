@@ -9,7 +9,6 @@ import (
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/sim"
-	"github.com/aegis-storage/aegis/sim/disk"
 	"github.com/aegis-storage/aegis/sim/history"
 )
 
@@ -35,11 +34,6 @@ func (s *swarm) client(c *sim.Client, number int) {
 func (s *swarm) special(c *sim.Client, number int) {
 	switch c.Life().Mode() {
 	case Bulk:
-		// The commit that names a loaded keyspace can outlive its tables on a disk that lies.
-		if p := c.Life().Profile(); p.Has(disk.Lying) {
-			s.byHand(c, number)
-			return
-		}
 		s.bulkLoad(c, number)
 	case Large:
 		s.blocks.use(s, c)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"reflect"
 	"runtime"
+	"runtime/debug"
 	"time"
 	"unsafe"
 
@@ -76,23 +78,31 @@ func (t *task) owns() bool {
 	if *known == place {
 		return true
 	}
-	if t.goid != goid() {
+	if !onTask() {
 		return false
 	}
 	*known = place
 	return true
 }
 
-// goid is the number of the calling goroutine, as its stack trace begins with it.
-func goid() string {
-	var buf [40]byte
-	n := runtime.Stack(buf[:], false)
-	fields := bytes.Fields(buf[:n])
-	if len(fields) < 2 {
-		return ""
+// onTask reports whether the calling goroutine is one of a World's: taskBody is among the outermost
+// callers. As tasks run one at a time it then is the present one.
+func onTask() bool {
+	var pcs [128]uintptr
+	all := pcs[:runtime.Callers(0, pcs[:])]
+	if len(all) == len(pcs) {
+		return bytes.Contains(debug.Stack(), []byte("world.(*World).taskBody"))
 	}
-	return string(fields[1])
+	const outer = 8 // package iter and the runtime put some frames below it
+	for _, pc := range all[max(0, len(all)-outer):] {
+		if runtime.FuncForPC(pc-1).Entry() == bodyEntry {
+			return true
+		}
+	}
+	return false
 }
+
+var bodyEntry = reflect.ValueOf((*World).taskBody).Pointer()
 
 // Effect implements actors.Runtime.
 func (w *World) Effect(from, to string, what messages.Message) {
