@@ -141,7 +141,7 @@ func TestEndedTransactions(t *testing.T) {
 		must(t, db.Put(ctx, []byte("~"), snapshotValue(round)))
 		others = append(others, newSnapshotReader(t, db, round))
 	}
-	if _, err := writer.tx.Get(tailKey(0)); !errors.Is(err, aegis.ErrTxDone) {
+	if _, err := writer.tx.Get(tailKey(0)); !errors.Is(err, aegis.ErrSnapshotTooOld) {
 		t.Errorf("the call after the one that said so: %v", err)
 	}
 	if k, _, ok := loop.next(); ok || !errors.Is(loop.tx.Err(), aegis.ErrSnapshotTooOld) {

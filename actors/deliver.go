@@ -1,7 +1,7 @@
 package actors
 
 import (
-	"fmt"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -131,7 +131,7 @@ func (g *Graph) deliverWalwriter() {
 		g.tx.wakeUp()
 	}
 	for _, j := range out.Jobs {
-		g.job(fmt.Sprintf("%T", j), j.Run, func(err error) {
+		g.job(reflect.TypeOf(j).String(), j.Run, func(err error) {
 			g.wal.send(messages.WalJobDone{Job: j, Err: err})
 			g.wal.wakeUp()
 		})
@@ -174,7 +174,7 @@ func (g *Graph) deliverFlusher() {
 		g.effect(flusherName, evictorName, m)
 	}
 	for _, j := range out.Jobs {
-		g.job(fmt.Sprintf("%T", j), j.Run, func(err error) {
+		g.job(reflect.TypeOf(j).String(), j.Run, func(err error) {
 			g.flush.send(messages.FlusherJobDone{Job: j, Err: err})
 			g.flush.wakeUp()
 		})

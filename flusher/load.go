@@ -20,7 +20,12 @@ var copies = [...]string{".a", ".b"}
 
 // checkpointName returns the name of one copy of checkpoint number.
 func checkpointName(number uint64, suffix string) string {
-	return fmt.Sprintf("%s%016x%s", checkpointPrefix, number, suffix)
+	const digits = "0123456789abcdef"
+	name := append(make([]byte, 0, len(checkpointPrefix)+18), checkpointPrefix...)
+	for shift := 60; shift >= 0; shift -= 4 {
+		name = append(name, digits[number>>shift&15])
+	}
+	return string(append(name, suffix...))
 }
 
 // Name returns the name of the checkpoint's first copy.

@@ -101,7 +101,7 @@ func (d dice) limits(p *disk.Profile) messages.Limits {
 	l.MaxRuns = max(4, l.FanIn+1+d.n("runs", 4))
 	l.LogBytes = l.SegmentBytes * int64(1+d.n("log", 3))
 	// Padded groups fill segments sooner, and end where those of a segment's last use did.
-	l.GroupAlign = pick(d, "align", 1, 1, 1, int(max(p.Sector, 1)), 4<<10)
+	l.GroupAlign = pick(d, "align", 1, 1, 1, 1, 1, 1, int(max(p.Sector, 1)), 4<<10)
 	return l
 }
 

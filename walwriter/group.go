@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
+	"sync"
 
 	"github.com/pierrec/lz4/v4"
 
@@ -154,9 +155,11 @@ type encoder struct {
 	chain         uint32
 	first         uint32 // chain before the group's first record
 	compressAbove int
-	lz4           lz4.Compressor
 	raw, stored   uint64 // payload bytes before and after compression, of compressed records
 }
+
+// compressors are large, and few are at work at a time.
+var compressors = sync.Pool{New: func() any { return new(lz4.Compressor) }}
 
 // add appends a record as messages.AppendRecord made it, compressed if that pays.
 func (e *encoder) add(rec []byte) {
@@ -208,7 +211,9 @@ func (e *encoder) compress(rec []byte) bool {
 	if cap(e.buf) < block+most {
 		e.buf = append(make([]byte, 0, block+most+block/4), e.buf...)
 	}
-	n, err := e.lz4.CompressBlock(payload, e.buf[block:block+most])
+	c := compressors.Get().(*lz4.Compressor)
+	n, err := c.CompressBlock(payload, e.buf[block:block+most])
+	compressors.Put(c)
 	if err != nil || n == 0 {
 		e.buf = e.buf[:at]
 		return false

@@ -329,8 +329,11 @@ func (p *Replay) verify() error {
 	return nil
 }
 
-// windowBytes is how much of a segment is read at a time.
-const windowBytes = 1 << 20
+// A segment is read in pieces that double from firstWindow to windowBytes: a short log takes little.
+const (
+	firstWindow = 16 << 10
+	windowBytes = 1 << 20
+)
 
 // window reads a file front to back. Each buffer is filled once: who has a part of it may keep it.
 type window struct {
@@ -338,6 +341,7 @@ type window struct {
 	size int64
 	off  int64 // of buf
 	buf  []byte
+	next int64 // bytes of the next piece, at least
 }
 
 // at returns n bytes at off. The caller keeps off+n within size.
@@ -353,7 +357,8 @@ func (w *window) at(off, n int64) ([]byte, error) {
 
 // load makes the window begin at off and hold at least n bytes.
 func (w *window) load(off, n int64) error {
-	buf := make([]byte, min(max(n, windowBytes), w.size-off))
+	w.next = min(max(2*w.next, firstWindow), windowBytes)
+	buf := make([]byte, min(max(n, w.next), w.size-off))
 	var have int
 	if off >= w.off && off < w.off+int64(len(w.buf)) {
 		have = copy(buf, w.buf[off-w.off:])

@@ -93,7 +93,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // zeroes stands for all writes that only fill a file. Nobody changes it.
-var zeroes [64 << 10]byte
+var zeroes [256 << 10]byte
 
 // retained returns the bytes of a write so that they can be kept and must not be changed. Those that only
 // fill a file, which are many, take no memory.
