@@ -94,9 +94,9 @@ func TestStaleWrite(t *testing.T) {
 func TestMisdirectedWrite(t *testing.T) {
 	for _, other := range []bool{false, true} {
 		w := striking("a write goes elsewhere")
-		d, m, f := mediaDisk(t, w)
+		d, m, _ := mediaDisk(t, w)
 		durable(t, d, "g", strings.Repeat("g", 2048))
-		f = open(t, m, "f")
+		f := open(t, m, "f")
 		target, letter := "f", "f"
 		w.draws = []int{1, 2} // the same file, its third sector
 		if other {

@@ -23,7 +23,7 @@ func BenchmarkSwitch(b *testing.B) {
 				for range c.tasks {
 					w.Go("task", true, func() {
 						for ; left > 0; left-- {
-							w.Park(nil, nil)
+							w.Park(background, nil)
 						}
 					})
 				}
@@ -47,7 +47,7 @@ func BenchmarkTask(b *testing.B) {
 			for range b.N {
 				w.Live(CrashAt{}, false, func() {
 					if reaped {
-						w.Park(nil, endless)
+						w.Park(background, endless)
 					}
 				}, endless, func() bool { return true })
 				w.Reap()

@@ -28,7 +28,7 @@ func (k *work) run() Life {
 		}
 		k.w.Go("actor", false, func() {
 			for {
-				k.w.Park(nil, func() bool { return k.requests > 0 })
+				k.w.Park(background, func() bool { return k.requests > 0 })
 				k.requests--
 				k.answers++
 				k.w.Effect("actor", "client", messages.Tick{})
@@ -46,12 +46,12 @@ func (k *work) client(c int) {
 		k.w.BeginOp(op + 1)
 		for place := range 6 {
 			before := len(k.w.preempts)
-			k.w.Park(nil, nil)
+			k.w.Park(background, nil)
 			gaveWay := uint64(min(len(k.w.preempts)-before, 1)) // others count, too
 			k.choices[fmt.Sprint(at, " ", place)] = gaveWay<<32 | uint64(k.w.Draw(1000))
 		}
 		k.requests++
-		k.w.Park(nil, func() bool { return k.answers > 0 })
+		k.w.Park(background, func() bool { return k.answers > 0 })
 		k.answers--
 	}
 }
@@ -163,7 +163,7 @@ func TestCrashAtStep(t *testing.T) {
 		w := newWorld(1, Strategy{Yield: 1})
 		out := w.Live(CrashAt{Step: step}, false, func() {
 			for range 10 {
-				w.Park(nil, nil)
+				w.Park(background, nil)
 			}
 		}, endless, endless)
 		w.Reap()

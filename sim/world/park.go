@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -14,6 +15,9 @@ import (
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/sim/trace"
 )
+
+// background is for waits that nothing ends but their event.
+var background = context.Background()
 
 // Park implements actors.Runtime.
 func (w *World) Park(ctx context.Context, event func() bool) {
@@ -151,7 +155,7 @@ func (w *World) Start(a actors.Actor) {
 	woken := func() bool { return len(a.Woken()) > 0 || isClosed(a.Stopping()) }
 	w.Go(a.Name(), false, func() {
 		for {
-			w.Park(context.Background(), woken)
+			w.Park(background, woken)
 			if len(a.Woken()) == 0 {
 				break
 			}
@@ -204,14 +208,17 @@ func isClosed(ch <-chan struct{}) bool {
 	}
 }
 
-// Job implements actors.Runtime.
-func (w *World) Job(name string, run func()) { w.Go(name, false, run) }
+// Job implements actors.Runtime. The task of a "*flusher.flushJob" is called "job flush".
+func (w *World) Job(name string, run func()) {
+	_, kind, _ := strings.Cut(name, ".")
+	w.Go("job "+strings.TrimSuffix(kind, "Job"), false, run)
+}
 
 // Parallel implements actors.Runtime: one after the other, others may come in between.
 func (w *World) Parallel(n int, f func(i int)) {
 	for i := range n {
 		f(i)
-		w.Park(context.Background(), nil)
+		w.Park(background, nil)
 	}
 }
 
@@ -219,7 +226,7 @@ func (w *World) Parallel(n int, f func(i int)) {
 // yields comes to an end.
 func (w *World) Yield() {
 	w.now += time.Microsecond
-	w.Park(context.Background(), nil)
+	w.Park(background, nil)
 }
 
 // Inline implements actors.Runtime.

@@ -75,7 +75,7 @@ func TestPriorities(t *testing.T) {
 			w.Go(fmt.Sprint("task", n), true, func() {
 				for range 20 {
 					ran = append(ran, n)
-					w.Park(nil, nil)
+					w.Park(background, nil)
 				}
 			})
 		}
@@ -104,7 +104,7 @@ func TestParkKeepsItsPromise(t *testing.T) {
 				w.Go(fmt.Sprint("maker", n), true, func() {
 					for range 5 {
 						queue++
-						w.Park(nil, nil)
+						w.Park(background, nil)
 					}
 				})
 				w.Go(fmt.Sprint("taker", n), true, func() {
@@ -140,13 +140,13 @@ func TestStarve(t *testing.T) {
 				if left > 0 {
 					early++
 				}
-				w.Park(nil, nil)
+				w.Park(background, nil)
 			}
 		})
 		for n := range 3 {
 			w.Go(fmt.Sprint("client", n), true, func() {
 				for range 20 {
-					w.Park(nil, nil)
+					w.Park(background, nil)
 				}
 				left--
 			})
@@ -224,7 +224,7 @@ func TestTimersComeBetween(t *testing.T) {
 		}
 		w.Go("busy", true, func() {
 			for range 100 {
-				w.Park(nil, nil)
+				w.Park(background, nil)
 			}
 			working = false
 		})
@@ -259,14 +259,14 @@ func reap(t *testing.T, w *World) {
 				func() {
 					defer clean()
 					for {
-						w.Park(nil, nil)
+						w.Park(background, nil)
 						func() {
 							defer func() {
 								if recover() != nil {
 									recovered++
 								}
 							}()
-							w.Park(nil, endless)
+							w.Park(background, endless)
 							past++
 						}()
 					}
@@ -275,7 +275,7 @@ func reap(t *testing.T, w *World) {
 		}
 		w.Go("panics", true, func() {
 			defer panic("in a deferred function")
-			w.Park(nil, endless)
+			w.Park(background, endless)
 		})
 	}, endless, func() bool { return true })
 	w.Go("never began", true, func() { past++ })
@@ -300,7 +300,7 @@ func TestStall(t *testing.T) {
 		w := New(Config{Seed: 1, Log: &trace.Log{}, Words: words})
 		out := live(w, func() {
 			w.Go("first", true, func() { waitsForSecond(w) })
-			w.Go("second", true, func() { w.Park(nil, endless) })
+			w.Go("second", true, func() { w.Park(background, endless) })
 		})
 		var stall *StallError
 		if !errors.As(out.Err, &stall) || len(stall.Tasks) != 2 || stall.Steps != 0 {
@@ -323,7 +323,7 @@ func waitsForSecond(w *World) {
 func TestIdle(t *testing.T) {
 	w := newWorld(1, Strategy{})
 	defer w.Reap()
-	out := w.Live(CrashAt{}, false, func() { w.Park(nil, endless) }, endless, func() bool { return true })
+	out := w.Live(CrashAt{}, false, func() { w.Park(background, endless) }, endless, func() bool { return true })
 	if out.Err != nil || out.Crashed {
 		t.Errorf("%+v", out)
 	}
@@ -333,7 +333,7 @@ func TestStepLimit(t *testing.T) {
 	w := New(Config{Seed: 1, Log: &trace.Log{}, Strategy: busy, MaxSteps: 100})
 	out := live(w, func() {
 		for {
-			w.Park(nil, nil)
+			w.Park(background, nil)
 		}
 	})
 	var stall *StallError
@@ -386,7 +386,7 @@ func TestForeign(t *testing.T) {
 				if <-ended {
 					t.Error("the call from outside returned")
 				}
-				w.Park(nil, nil)
+				w.Park(background, nil)
 			})
 		})
 		var foreign *ForeignError
@@ -407,7 +407,7 @@ func TestDeepCallIsOwn(t *testing.T) {
 	down = func(n int) {
 		if n > 0 {
 			down(n - 1)
-			w.Park(nil, nil)
+			w.Park(background, nil)
 			deepest = max(deepest, n)
 		}
 	}
