@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -25,6 +26,9 @@ func TestRightHistories(t *testing.T) {
 					s.forget()
 				}
 				r := c.Check(&s.h)
+				if hide { // then the search for places may give up, but it may not be wrong
+					r.Violations = slices.DeleteFunc(r.Violations, func(v Violation) bool { return v.Check == "undecided" })
+				}
 				if len(r.Violations) > 0 {
 					told(t, r.Violations)
 					rt.Fatalf("seed %d hide %t", seed+n, hide)
