@@ -22,7 +22,7 @@ func TestKillThenPowerCut(t *testing.T) {
 // A bulk load takes its keyspace's id by a commit that may be lost, although the checkpoint that
 // names its tables is not. Recovery drops that keyspace; nobody may get its id again.
 func TestBulkLoadCutShort(t *testing.T) {
-	for n := range int64(2000) {
+	for n := range int64(1000) {
 		crash(t, Bulk, sim.End{Life: 1, Kind: sim.Power, At: world.CrashAt{IO: 30 + n%250}}, sim.End{Life: 2, Kind: sim.Close})
 	}
 }
@@ -30,7 +30,7 @@ func TestBulkLoadCutShort(t *testing.T) {
 // The commit that names a loaded keyspace may outlive its tables on a disk that lies: recovery says
 // so, instead of showing an empty keyspace.
 func TestBulkLoadOnALyingDisk(t *testing.T) {
-	for range 3000 {
+	for range 1000 {
 		crash(t, Bulk)
 	}
 }
