@@ -174,8 +174,11 @@ type Life struct {
 	// Synced is the seq up to which all commits, NoSync ones too, were acknowledged to be durable: by
 	// a checkpoint, or by a call that waits for the log.
 	Synced uint64
-	End    EndKind
-	Rules  Rules
+	// Unsynced is the first seq of a commit that no Tx tells of (or not with its seq) and that may
+	// have been seen before it was durable; 0: there is none.
+	Unsynced uint64
+	End      EndKind
+	Rules    Rules
 }
 
 // History is what a run recorded, life by life. The zero value is empty and ready. It is for one
@@ -212,6 +215,15 @@ func (h *History) Add(life int, tx Tx) {
 func (h *History) Synced(life int, seq uint64) {
 	l := h.Life(life)
 	l.Synced = max(l.Synced, seq)
+}
+
+// Unsynced records a commit that is in no Tx, or there without its seq: it has this seq or a higher
+// one, and may have been seen before it was durable, with all that was committed before it.
+func (h *History) Unsynced(life int, seq uint64) {
+	l := h.Life(life)
+	if l.Unsynced == 0 || seq < l.Unsynced {
+		l.Unsynced = seq
+	}
 }
 
 // Ended records how a life ended, and what must be left of it.

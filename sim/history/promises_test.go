@@ -207,6 +207,27 @@ func TestPromises(t *testing.T) {
 	}
 }
 
+// TestUnsyncedByOthers: a NoSync commit that is in no transaction of the history makes all before
+// it visible, so what a reader saw from there on may be lost; below it, not.
+func TestUnsyncedByOthers(t *testing.T) {
+	for _, x := range []struct {
+		unsynced []uint64
+		wrong    bool
+	}{{nil, true}, {[]uint64{3}, true}, {[]uint64{5, 2, 4}, false}, {[]uint64{1}, false}} {
+		h := &History{}
+		h.Add(1, crashed(ct(1, ser, 1, 2, 0, 1, "p x 1")))
+		h.Add(1, ct(2, ro, 1, 3, 2, 0, "r x 1"))
+		for _, seq := range x.unsynced {
+			h.Unsynced(1, seq)
+		}
+		h.Ended(1, PowerCut, Honest)
+		h.Recovered(2, left())
+		if r := Check(h); (len(r.Violations) > 0) != x.wrong {
+			t.Errorf("unsynced %d: %v", x.unsynced, r.Violations)
+		}
+	}
+}
+
 // TestOlderLife: after a power cut a lying disk may have what an earlier life had, but nothing that
 // no life had, and nothing of a life that was undone.
 func TestOlderLife(t *testing.T) {

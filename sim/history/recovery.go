@@ -27,6 +27,9 @@ func (c *Checker) raise() {
 		return
 	}
 	unsynced := uint64(NoSeq) // the first commit that was answered before it was durable
+	if c.life.Unsynced != 0 {
+		unsynced = c.life.Unsynced
+	}
 	for i := range c.txs {
 		if seq := c.seqs[i]; c.txs[i].NoSync && seq != 0 {
 			unsynced = min(unsynced, seq)

@@ -36,6 +36,7 @@ func (s *swarm) begin(c *sim.Client, client int, level history.Level) *recorded 
 func (r *recorded) started(tx *aegis.Tx) {
 	r.real = tx
 	r.tx.Snapshot = tx.ReadSeq()
+	r.s.newest = max(r.s.newest, r.tx.Snapshot)
 }
 
 // end records how the transaction ended. outcome is that of its commit, or Refused.

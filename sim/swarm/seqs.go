@@ -14,30 +14,63 @@ import (
 // got. The messages between the actors tell: the answer names it, and a commit's batch passes by
 // twice, from the client to the coordinator and, under its seq, from there to the log writer.
 
+// onWay is a commit between a client's call and its seq.
+type onWay struct {
+	of      *recorded // nil: nobody's
+	unknown bool      // NoSync, and its seq has not been seen
+	above   uint64    // its seq is above this one
+}
+
 // observe follows commits.
 func (s *swarm) observe(from, to string, what messages.Message) {
 	switch m := what.(type) {
 	case *messages.Commit:
 		h := xxhash.Sum64(m.Batch)
-		r := s.committingOf(from, m.Batch)
-		if _, twice := s.sent[h]; twice {
-			r = nil
+		w := &onWay{of: s.committingOf(from, m.Batch), unknown: m.Durability == messages.NoSync, above: s.newest}
+		s.asked[m.Reply], s.called = w, append(s.called, w)
+		if before := s.sent[h]; before != nil {
+			w = &onWay{unknown: w.unknown || before.unknown, above: before.above} // which of the two, nobody knows
 		}
-		s.sent[h] = r
-		s.asked[m.Reply] = r
+		s.sent[h] = w
 	case *txcoord.CommitReply:
-		if r := s.asked[m.To]; r != nil && m.Result.Err == nil {
-			r.tx.Seq = uint64(m.Result.Seq)
+		if w := s.asked[m.To]; w != nil {
+			s.settle(w, uint64(m.Result.Seq), m.Result.Err == nil)
 		}
 	case messages.Append:
 		for records := m.Records; len(records) >= messages.RecordOverhead; {
 			size := messages.RecordOverhead + int(binary.LittleEndian.Uint32(records[4:]))
-			if r := s.sent[xxhash.Sum64(records[messages.RecordOverhead:size])]; r != nil {
-				r.tx.Seq = binary.LittleEndian.Uint64(records[8:])
+			if w := s.sent[xxhash.Sum64(records[messages.RecordOverhead:size])]; w != nil {
+				s.settle(w, binary.LittleEndian.Uint64(records[8:]), true)
 			}
 			records = records[size:]
 		}
 	}
+}
+
+// settle takes note of what became of a commit.
+func (s *swarm) settle(w *onWay, seq uint64, committed bool) {
+	unsynced := w.unknown
+	w.unknown = false
+	if !committed {
+		return
+	}
+	s.newest = max(s.newest, seq)
+	if w.of != nil {
+		w.of.tx.Seq = seq
+	}
+	if unsynced {
+		s.history.Unsynced(s.life.Number(), seq)
+	}
+}
+
+// settleRest ends a life: commits whose seq nobody saw may have been seen all the same.
+func (s *swarm) settleRest() {
+	for _, w := range s.called {
+		if w.unknown {
+			s.history.Unsynced(s.life.Number(), w.above+1)
+		}
+	}
+	s.called, s.newest = s.called[:0], 0
 }
 
 // committingOf returns the transaction whose commit a client has just called, if that is this one:

@@ -53,8 +53,10 @@ type swarm struct {
 	acked    uint64 // highest seq that was acknowledged in this life
 	poisoned int64  // step at which a client first heard that the store is
 	blocks   blocks
-	sent     map[uint64]*recorded                                // commits under way, by a hash of their batch; nil: two are the same
-	asked    map[messages.Reply[messages.CommitResult]]*recorded // commits under way, by where they are answered
+	sent     map[uint64]*onWay                                // this life's commits, by a hash of their batch
+	asked    map[messages.Reply[messages.CommitResult]]*onWay // … and by where they are answered
+	called   []*onWay                                         // … and in the order of their calls
+	newest   uint64                                           // highest seq that was seen on its way in this life
 }
 
 // live is one life.
@@ -65,7 +67,7 @@ func (s *swarm) live(l *sim.Life) {
 	l.Must(err)
 	s.db = db
 	s.audit(l)
-	s.sent, s.asked = map[uint64]*recorded{}, map[messages.Reply[messages.CommitResult]]*recorded{}
+	s.sent, s.asked = map[uint64]*onWay{}, map[messages.Reply[messages.CommitResult]]*onWay{}
 	l.Observe(s.observe)
 	l.AtClose(func() error { return s.close(l) })
 	for i := range 1 + l.Intn("clients", 3) {
@@ -117,6 +119,7 @@ func (s *swarm) endLife(l *sim.Life) {
 		s.history.Add(s.life.Number(), r.tx)
 	}
 	s.open = s.open[:0]
+	s.settleRest()
 	end := history.Kill
 	switch l.Before() {
 	case sim.Power:
