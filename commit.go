@@ -86,7 +86,7 @@ func (tx *Tx) prepare() (*messages.Commit, error) {
 		tx.end()
 		return nil, tx.err
 	}
-	if tx.writes == nil || tx.writes.Len() == 0 {
+	if tx.writes.live == 0 {
 		tx.end()
 		return nil, tx.settleReads()
 	}
@@ -94,11 +94,7 @@ func (tx *Tx) prepare() (*messages.Commit, error) {
 		tx.end()
 		return nil, err
 	}
-	c := tx.db.request()
-	tx.writes.Ascend(func(w write) bool {
-		c.Batch, c.Ops = messages.AppendOp(c.Batch, c.Ops, w.kind, pages.Hash(w.key), w.key, w.value)
-		return true
-	})
+	c := tx.writes.handOver()
 	c.Snapshot, c.Durability = tx.snap.Seq, tx.durability
 	c.CheckWrites = tx.isolation != ReadCommitted
 	c.Points = tx.points
@@ -162,7 +158,7 @@ func (db *DB) request() *messages.Commit {
 }
 
 // keepBatch bounds the buffers that a recycled request keeps, in bytes.
-const keepBatch = 64 << 10
+const keepBatch = 128 << 10
 
 // recycle takes a request back. One whose reply was abandoned is left to the collector, and a
 // batch that the index adopted stays the index's.
@@ -171,10 +167,10 @@ func (db *DB) recycle(c *messages.Commit, abandoned bool) {
 		return
 	}
 	batch, ops := c.Batch[:0], c.Ops[:0]
-	if c.Adopted || cap(batch) > keepBatch {
+	if c.Adopted || c.Kept || cap(batch) > keepBatch {
 		batch = nil
 	}
-	if cap(ops) > keepBatch/64 {
+	if cap(ops) > keepBatch/32 {
 		ops = nil
 	}
 	*c = messages.Commit{Batch: batch, Ops: ops, Reply: c.Reply}

@@ -1,14 +1,11 @@
 package aegis
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/google/btree"
 
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
@@ -70,11 +67,7 @@ func (tx *Tx) Keyspace(name string) (*Keyspace, error) {
 
 // wrote reports whether the transaction itself has written or removed an internal key.
 func (tx *Tx) wrote(internal []byte) bool {
-	if tx.writes == nil {
-		return false
-	}
-	_, ok := tx.writes.Get(write{key: internal})
-	return ok
+	return tx.writes.has(pages.Hash(internal), internal)
 }
 
 // catalogEntry reads the catalog. The read is validated at every isolation level, because what
@@ -200,21 +193,7 @@ func (tx *Tx) DropKeyspace(name string) error {
 
 // dropOwnWrites forgets what this transaction wrote to a keyspace that it drops.
 func (tx *Tx) dropOwnWrites(id pages.KeyspaceID) {
-	if tx.writes == nil {
-		return
-	}
-	var gone []write
-	prefix := pages.AppendKeyspace(nil, id)
-	tx.writes.AscendGreaterOrEqual(write{key: prefix}, func(w write) bool {
-		in := bytes.HasPrefix(w.key, prefix)
-		if in {
-			gone = append(gone, w)
-		}
-		return in
-	})
-	for _, w := range gone {
-		tx.writes.Delete(w)
-	}
+	tx.writes.forget(pages.AppendKeyspace(nil, id))
 }
 
 // Keyspaces lists the named keyspaces that the transaction sees, ordered by name. The default
@@ -333,30 +312,25 @@ func (tx *Tx) set(internal, value []byte, kind pages.Kind) error {
 		tx.written -= len(internal) + len(value) + perWrite
 		return fmt.Errorf("%w: transaction above %d bytes", ErrTooLarge, MaxTransactionBytes)
 	}
-	if tx.writes == nil {
-		tx.writes = btree.NewG(writesDegree, func(a, b write) bool { return bytes.Compare(a.key, b.key) < 0 })
+	if tx.writes.c == nil {
+		tx.writes.c = tx.db.request()
 	}
-	both := tx.arena.copyOf(internal, value)
-	n := len(internal)
-	old, replaced := tx.writes.ReplaceOrInsert(write{key: both[:n:n], value: both[n:len(both):len(both)], kind: kind})
-	if replaced {
-		tx.written -= len(old.key) + len(old.value) + perWrite
+	if before := tx.writes.put(pages.Hash(internal), internal, value, kind); before >= 0 {
+		tx.written -= before + perWrite
 	}
 	return nil
 }
 
 // get reads an internal key: own writes, then the snapshot.
 func (tx *Tx) get(internal []byte) ([]byte, error) {
-	if tx.writes != nil {
-		if w, ok := tx.writes.Get(write{key: internal}); ok {
-			if w.kind == pages.KindTombstone {
-				return nil, ErrNotFound
-			}
-			return w.value, nil
+	hash := pages.Hash(internal)
+	if w, ok := tx.writes.get(hash, internal); ok {
+		if w.kind == pages.KindTombstone {
+			return nil, ErrNotFound
 		}
+		return w.value, nil
 	}
 	tx.db.rt.Park(tx.ctx, nil)
-	hash := pages.Hash(internal)
 	v, ok, err := tx.read(internal, hash)
 	if err != nil {
 		return nil, tx.fail(err)

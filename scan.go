@@ -168,8 +168,8 @@ func (s *scan) open() bool {
 		rank++
 		return true
 	}
-	if s.tx.writes != nil && s.tx.writes.Len() > 0 {
-		add(newOwnSource(s.tx.writes, s.lo, s.hi))
+	if s.tx.writes.live > 0 {
+		add(newOwnSource(s.tx.writes.ordered(), s.lo, s.hi))
 	}
 	for _, x := range append([]*versions.Index{view.Active}, view.Frozen...) {
 		if x.Len() > 0 {

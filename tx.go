@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/btree"
-
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
 	"github.com/aegis-storage/aegis/txcoord/versions"
@@ -59,7 +57,7 @@ type Tx struct {
 	fresh      pages.Seq // of the last snapshot that a single read took; zero: none
 
 	def     Keyspace // the default keyspace
-	writes  *btree.BTreeG[write]
+	writes  writeSet
 	written int // encoded bytes, roughly
 	arena   arena
 	key     []byte             // the internal key of the present operation
@@ -69,14 +67,6 @@ type Tx struct {
 	ranges  []messages.Range
 	maxRead pages.Seq // highest seq that a read returned or met as a tombstone
 }
-
-// write is one of the transaction's own writes. Its slices are in the arena.
-type write struct {
-	key, value []byte // key: internal
-	kind       pages.Kind
-}
-
-const writesDegree = 32
 
 // Begin starts a transaction. ctx bounds every wait of it, Commit included; when it has ended
 // already, Begin returns its error. A read-only transaction sees all that was acknowledged
@@ -143,6 +133,10 @@ func (tx *Tx) end() {
 	if !tx.done {
 		tx.done = true
 		tx.snap.Release()
+		if c := tx.writes.c; c != nil {
+			tx.writes = writeSet{}
+			tx.db.recycle(c, false)
+		}
 	}
 }
 

@@ -4,11 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/aegis-storage/aegis/pages"
 )
 
-// A batch is what one transaction writes, in the order of its keys, each key once:
+// A batch is what one transaction writes, each key once, in any order:
 //
 //	repeated: [kind u8][key length uvarint][value length uvarint, values only][key][value]
 //
@@ -29,11 +30,25 @@ func (o *Op) Key(batch []byte) []byte { return batch[o.KeyOff : o.KeyOff+o.KeyLe
 // Value returns the op's value; it aliases batch.
 func (o *Op) Value(batch []byte) []byte { return batch[o.ValueOff : o.ValueOff+o.ValLen] }
 
+// Bytes returns how many bytes of the batch the op takes.
+func (o *Op) Bytes() int {
+	n := 1 + uvarintBytes(o.KeyLen) + int(o.KeyLen)
+	if o.Kind == pages.KindValue {
+		n += uvarintBytes(o.ValLen) + int(o.ValLen)
+	}
+	return n
+}
+
+func uvarintBytes(v uint32) int { return (bits.Len32(v|1) + 6) / 7 }
+
+// MaxOpHead bounds what an op takes beside its key and value, in bytes.
+const MaxOpHead = 1 + 2*binary.MaxVarintLen32
+
 // MaxBatchBytes bounds the encoding of one transaction.
 const MaxBatchBytes = 1 << 30
 
-// AppendOp appends one write to the batch and to ops. The caller keeps keys ascending and the
-// batch within MaxBatchBytes.
+// AppendOp appends one write to the batch and to ops. The caller keeps the batch within
+// MaxBatchBytes.
 func AppendOp(batch []byte, ops []Op, kind pages.Kind, hash uint64, key, value []byte) ([]byte, []Op) {
 	batch = append(batch, byte(kind))
 	batch = binary.AppendUvarint(batch, uint64(len(key)))
@@ -47,7 +62,7 @@ func AppendOp(batch []byte, ops []Op, kind pages.Kind, hash uint64, key, value [
 }
 
 // DecodeBatch appends the ops of an encoded batch to ops. It is used on what was read from a
-// log, so it checks everything but the order of keys.
+// log, so it checks everything but that each key comes once.
 func DecodeBatch(batch []byte, ops []Op) ([]Op, error) {
 	if len(batch) > math.MaxInt32 {
 		return ops, fmt.Errorf("messages: batch of %d bytes", len(batch))

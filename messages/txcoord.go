@@ -46,6 +46,7 @@ type Commit struct {
 	CheckWrites bool
 	Durability  Durability
 	Adopted     bool // set by txcoord before the Reply: Batch now belongs to the version index
+	Kept        bool // the client's own: slices of Batch are in other hands, so its memory is not used again
 	Reply       Reply[CommitResult]
 }
 
