@@ -15,7 +15,7 @@ type Limits struct {
 	SegmentBytes  int64         // a log segment; a commit above half of it is oversize
 	FirstSegment  int64         // the first segment of an open, small so that Open is quick
 	GatherBytes   int           // NoSync commits gather in txcoord up to this size before they are written
-	CompressAbove int           // log payloads above this size are LZ4-compressed
+	CompressAbove int           // log payloads above this size are compressed
 	GroupAlign    int           // log groups are padded to this many bytes; 1: not at all
 	TableBytes    int64         // a table file
 	LeafBytes     int           // a leaf page, before compression

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math"
-	"sync"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/pierrec/lz4/v4"
 
 	"github.com/aegis-storage/aegis/messages"
@@ -29,12 +29,14 @@ import (
 //	[ crc u32 ][len u32][ seq u64        ][flags u8][ zero u24 ][ payload, len bytes ]
 //
 // crc is CRC-32C of everything after it, seeded with the predecessor's crc. The payload is the
-// commit's batch or, with flagLZ4, [raw length u32][LZ4 block].
+// commit's batch or, with flagS2, that as an S2 block, which says its raw length. A record with
+// flagLZ4 is only read: [raw length u32][LZ4 block].
 const (
 	groupMagic       = 0x5047_4541 // "AEGP"
 	groupHeaderBytes = 32
 
 	flagLZ4 = 1
+	flagS2  = 2
 
 	// groupLimit bounds the write buffer: a longer Turn is written as several groups.
 	groupLimit = 1 << 20
@@ -43,8 +45,8 @@ const (
 	compressMax = 8 << 20
 	// compressMin is the smallest payload that is compressed, whatever the limits say.
 	compressMin = 64
-	// maxRatio is above what an LZ4 block can expand to, per byte.
-	maxRatio = 256
+	// maxLZ4Ratio is above what an LZ4 block can expand to, per byte.
+	maxLZ4Ratio = 256
 )
 
 // The group header and the padding behind the body fit what txcoord charges for them.
@@ -126,23 +128,42 @@ func decodeRecord(body []byte, chain uint32) (r record, n int, ok bool) {
 // what names a damage that the checksum did not show.
 func (r *record) batch(room func(n int) []byte) (batch []byte, what string) {
 	switch {
-	case r.zero != 0 || r.flags&^flagLZ4 != 0:
+	case r.zero != 0 || r.flags > flagS2:
 		return nil, "record with flags that this version does not know"
 	case r.flags == 0:
 		return r.payload, ""
-	case len(r.payload) < 4:
-		return nil, "compressed record without a length"
 	}
-	raw, block := int64(binary.LittleEndian.Uint32(r.payload)), r.payload[4:]
-	// The decompressor dereferences an empty destination: zero must not reach it.
-	if raw == 0 || raw > compressMax || raw > int64(len(block))*maxRatio {
+	raw, ok := r.rawBytes()
+	if !ok || raw <= 0 || raw > compressMax { // also: LZ4's decoder dereferences an empty destination
 		return nil, "compressed record with an impossible length"
 	}
-	batch = room(int(raw))
-	if n, err := lz4.UncompressBlock(block, batch); err != nil || int64(n) != raw {
+	if batch = room(raw); !r.expand(batch) {
 		return nil, "compressed record that does not decompress"
 	}
 	return batch, ""
+}
+
+// rawBytes is how long the payload says that the batch is.
+func (r *record) rawBytes() (n int, ok bool) {
+	if r.flags == flagS2 {
+		n, err := s2.DecodedLen(r.payload)
+		return n, err == nil
+	}
+	if len(r.payload) < 4 {
+		return 0, false
+	}
+	n = int(binary.LittleEndian.Uint32(r.payload))
+	return n, n/maxLZ4Ratio < len(r.payload)-4
+}
+
+// expand decompresses the payload into batch, which it must fill.
+func (r *record) expand(batch []byte) bool {
+	if r.flags == flagS2 {
+		out, err := s2.Decode(batch, r.payload)
+		return err == nil && len(out) == len(batch)
+	}
+	n, err := lz4.UncompressBlock(r.payload[4:], batch)
+	return err == nil && n == len(batch)
 }
 
 // encoder builds one group at a time in a buffer that it keeps.
@@ -157,9 +178,6 @@ type encoder struct {
 	compressAbove int
 	raw, stored   uint64 // payload bytes before and after compression, of compressed records
 }
-
-// compressors are large, and few are at work at a time.
-var compressors = sync.Pool{New: func() any { return new(lz4.Compressor) }}
 
 // add appends a record as messages.AppendRecord made it, compressed if that pays.
 func (e *encoder) add(rec []byte) {
@@ -201,28 +219,26 @@ func (e *encoder) open() {
 	e.buf = append(e.buf, make([]byte, groupHeaderBytes)...)
 }
 
-// compress appends rec with its payload compressed, or reports that this does not pay.
+// compress appends rec with its payload compressed, or reports that this does not pay. S2 is for
+// the log alone: of the algorithms at hand it is the one that costs a commit least, with the ratio
+// of LZ4.
 func (e *encoder) compress(rec []byte) bool {
 	at, payload := len(e.buf), rec[messages.RecordOverhead:]
 	e.buf = append(e.buf, rec[:messages.RecordOverhead]...)
-	e.buf = binary.LittleEndian.AppendUint32(e.buf, uint32(len(payload)))
-	most := len(payload) - 5 // the length and at least one byte must be saved
-	block := len(e.buf)
-	if cap(e.buf) < block+most {
-		e.buf = append(make([]byte, 0, block+most+block/4), e.buf...)
+	body := len(e.buf)
+	if most := s2.MaxEncodedLen(len(payload)); cap(e.buf) < body+most {
+		e.buf = append(make([]byte, 0, body+most+body/4), e.buf...)
 	}
-	c := compressors.Get().(*lz4.Compressor)
-	n, err := c.CompressBlock(payload, e.buf[block:block+most])
-	compressors.Put(c)
-	if err != nil || n == 0 {
+	n := len(s2.Encode(e.buf[body:cap(e.buf)], payload))
+	if n >= len(payload) {
 		e.buf = e.buf[:at]
 		return false
 	}
-	e.buf = e.buf[:block+n]
-	binary.LittleEndian.PutUint32(e.buf[at+4:], uint32(4+n))
-	e.buf[at+16] = flagLZ4
+	e.buf = e.buf[:body+n]
+	binary.LittleEndian.PutUint32(e.buf[at+4:], uint32(n))
+	e.buf[at+16] = flagS2
 	e.raw += uint64(len(payload))
-	e.stored += uint64(4 + n)
+	e.stored += uint64(n)
 	return true
 }
 

@@ -330,7 +330,7 @@ func TestDamageInARewrittenTail(t *testing.T) {
 func TestUnknownRecordsAreRefused(t *testing.T) {
 	payload := append([]byte{200, 0, 0, 0}, noise(rand.New(rand.NewPCG(1, 1)), 60)...)
 	for name, change := range map[string]func(rec []byte){
-		"flag":       func(rec []byte) { rec[16] = 2 },
+		"flag":       func(rec []byte) { rec[16] = 3 },
 		"zero bytes": func(rec []byte) { rec[18] = 1 },
 		"not LZ4":    func(rec []byte) { rec[16] = flagLZ4 },
 		"raw length": func(rec []byte) { rec[16] = flagLZ4; rec[messages.RecordOverhead+3] = 0xFF },
@@ -338,7 +338,10 @@ func TestUnknownRecordsAreRefused(t *testing.T) {
 			rec[16] = flagLZ4
 			clear(rec[messages.RecordOverhead : messages.RecordOverhead+4])
 		},
-		"seq": func(rec []byte) { rec[8] = 2 },
+		"not S2":        func(rec []byte) { rec[16] = flagS2 },
+		"S2 length 0":   func(rec []byte) { rec[16] = flagS2; rec[messages.RecordOverhead] = 0 },
+		"S2 raw length": func(rec []byte) { rec[16] = flagS2; copy(rec[messages.RecordOverhead:], "\xFF\xFF\xFF\xFF\x0F") },
+		"seq":           func(rec []byte) { rec[8] = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			rec := messages.AppendRecord(nil, 1, payload)
