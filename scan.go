@@ -102,33 +102,93 @@ func (s *scan) run(yield func(k, v []byte) bool) {
 		return
 	}
 	for len(s.heap) > 0 {
-		if s.tooOld() {
-			return // the entry at hand may have been read after the protection ended
-		}
 		top := &s.heap[0]
-		s.last = top.key
 		if !s.tx.readOnly {
 			s.maxSeq = max(s.maxSeq, top.src.seq())
 		}
-		if top.src.Kind() == pages.KindValue {
-			if !s.found {
-				s.first()
-			}
-			key := top.key[s.prefix:]
-			if !yield(key[:len(key):len(key)], top.src.Value()) {
-				return
-			}
-			if s.tx.done {
-				_ = s.tx.fail(ErrTxDone)
-				return
-			}
-			s.tx.db.rt.Park(s.tx.ctx, nil)
+		if !s.emit(top.key, top.src.Value(), top.src.Kind(), yield) {
+			return
 		}
-		if !s.advance() {
+		ahead := len(s.heap) == 1 || !bytes.Equal(s.heap[s.second()].key, top.key)
+		if run, ok := top.src.(runSource); ok && ahead {
+			if !s.stretch(run.Cursor, yield) {
+				return
+			}
+		} else if !s.advance() {
 			return
 		}
 	}
 	s.ended = !s.tooOld() // else there may be more
+}
+
+// emit comes to an entry: it yields it if it is not deleted. False: the loop has ended.
+func (s *scan) emit(internal, value []byte, kind pages.Kind, yield func(k, v []byte) bool) bool {
+	if s.tooOld() {
+		return false // the entry may have been read after the protection ended
+	}
+	s.last = internal
+	if kind != pages.KindValue {
+		return true
+	}
+	if !s.found {
+		s.first()
+	}
+	key := internal[s.prefix:]
+	if !yield(key[:len(key):len(key)], value) {
+		return false
+	}
+	if s.tx.done {
+		_ = s.tx.fail(ErrTxDone)
+		return false
+	}
+	s.tx.db.rt.Park(s.tx.ctx, nil)
+	return true
+}
+
+// stretch goes on in a run, the foremost source, up to the next key that another source has. Most
+// entries of most loops come this way, so it does without the heap and without interfaces. False:
+// the loop has ended.
+func (s *scan) stretch(c *pages.Cursor, yield func(k, v []byte) bool) bool {
+	var limit []byte
+	if len(s.heap) > 1 {
+		limit = s.heap[s.second()].key
+	}
+	for {
+		more := false
+		if s.backward {
+			more = c.Prev(s.tx.ctx)
+		} else {
+			more = c.Next(s.tx.ctx)
+		}
+		if !more {
+			return s.drop(c.Err())
+		}
+		key := c.Key()
+		if limit != nil && !s.short(key, limit) {
+			s.heap[0].key = key
+			s.sink(0)
+			return true
+		}
+		if !s.emit(key, c.Value(), c.Kind(), yield) {
+			return false
+		}
+	}
+}
+
+// short reports whether key comes before limit in the loop's direction.
+func (s *scan) short(key, limit []byte) bool {
+	if s.backward {
+		return bytes.Compare(key, limit) > 0
+	}
+	return bytes.Compare(key, limit) < 0
+}
+
+// second is the place of the source behind the foremost one, of at least two.
+func (s *scan) second() int {
+	if len(s.heap) > 2 && s.before(&s.heap[2], &s.heap[1]) {
+		return 2
+	}
+	return 1
 }
 
 // tooOld ends the loop with ErrSnapshotTooOld if its snapshot has expired.
@@ -204,16 +264,23 @@ func (s *scan) advance() bool {
 // step moves the foremost source by one entry and restores the heap.
 func (s *scan) step() bool {
 	top := &s.heap[0]
-	if top.src.next(s.tx.ctx, s.backward) {
-		top.key = top.src.Key()
-	} else if err := top.src.failure(); err != nil {
+	if !top.src.next(s.tx.ctx, s.backward) {
+		return s.drop(top.src.failure())
+	}
+	top.key = top.src.Key()
+	s.sink(0)
+	return true
+}
+
+// drop takes out the foremost source, which has ended. False: by a failure.
+func (s *scan) drop(err error) bool {
+	if err != nil {
 		s.fail(err)
 		return false
-	} else {
-		last := len(s.heap) - 1
-		s.heap[0] = s.heap[last]
-		s.heap = s.heap[:last]
 	}
+	last := len(s.heap) - 1
+	s.heap[0] = s.heap[last]
+	s.heap = s.heap[:last]
 	s.sink(0)
 	return true
 }
