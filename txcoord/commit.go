@@ -166,6 +166,9 @@ func (m *Machine) insert(c *messages.Commit, seq pages.Seq) {
 func Insert(x *versions.Index, batch []byte, ops []messages.Op, seq pages.Seq, chunkBytes int, keep *versions.Keep, clone bool) (adopted bool) {
 	if len(batch) < chunkBytes/2 {
 		for i := range ops {
+			if i%warmOps == 0 {
+				warm(x, ops[i:])
+			}
 			op := &ops[i]
 			x.Put(op.Hash, op.Key(batch), op.Value(batch), op.Kind, seq, keep)
 		}
@@ -176,10 +179,29 @@ func Insert(x *versions.Index, batch []byte, ops []messages.Op, seq pages.Seq, c
 	}
 	chunk := x.Adopt(batch)
 	for i := range ops {
+		if i%warmOps == 0 {
+			warm(x, ops[i:])
+		}
 		op := &ops[i]
 		x.PutAdopted(chunk, op.Hash, int(op.KeyOff), int(op.KeyLen), int(op.ValueOff), int(op.ValLen), op.Kind, seq, keep)
 	}
 	return true
+}
+
+// warmOps is how many lookups wait for memory together.
+const warmOps = 16
+
+// warm prepares the index for the next writes of a large commit.
+func warm(x *versions.Index, ops []messages.Op) {
+	if len(ops) < 2 {
+		return
+	}
+	var hashes [warmOps]uint64
+	n := min(len(ops), warmOps)
+	for i := range n {
+		hashes[i] = ops[i].Hash
+	}
+	x.Warm(hashes[:n])
 }
 
 // trimKeep returns the seqs whose versions must be left when c's are put: what readers see now,

@@ -82,6 +82,15 @@ func (x *Index) find(t *table, hash uint64, key []byte) (ref entryRef, e *entry,
 	}
 }
 
+// Warm asks for the slots where lookups of these hashes begin, all at once: the lookups that follow
+// would wait for memory one after the other.
+func (x *Index) Warm(hashes []uint64) {
+	t := x.table.Load()
+	for _, h := range hashes {
+		t.slots[t.place(h)].tag.Load()
+	}
+}
+
 // begins says whether the bytes at r begin with key.
 func (x *Index) begins(r dataRef, key []byte) bool {
 	b := x.chunks.get(r.chunk()).b
