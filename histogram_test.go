@@ -55,6 +55,14 @@ func TestHistogramFigures(t *testing.T) {
 	}
 }
 
+// TestHistogramStretchOnce: two goroutines that find a stretch missing make one.
+func TestHistogramStretchOnce(t *testing.T) {
+	var h histogram
+	if first := h.makeStretch(20); h.makeStretch(31) != first || h.makeStretch(32) == first {
+		t.Error("stretches are not made once each")
+	}
+}
+
 // TestHistogramConcurrent: no duration is lost, and a clock that goes back counts as none.
 func TestHistogramConcurrent(t *testing.T) {
 	var h histogram

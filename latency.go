@@ -98,18 +98,45 @@ func (l *latencies) stop(w stopwatch, h *histogram) {
 	}
 }
 
-// histogram counts durations, lock-free: four buckets to each doubling, up to six days.
+// histogram counts durations, lock-free: four buckets to each doubling, up to six days. Memory is
+// taken for the stretches of buckets only in which something was counted.
 type histogram struct {
-	buckets [histogramBuckets]atomic.Uint64
-	sum     atomic.Int64 // nanoseconds
+	stretches [histogramBuckets / stretchBuckets]atomic.Pointer[stretch]
+	sum       atomic.Int64 // nanoseconds
 }
 
-const histogramBuckets = 192
+const (
+	histogramBuckets = 192
+	stretchBuckets   = 16
+)
+
+// stretch is the counts of neighbouring buckets.
+type stretch [stretchBuckets]atomic.Uint64
 
 func (h *histogram) record(d time.Duration) {
 	d = max(d, 0)
-	h.buckets[bucketOf(d)].Add(1)
+	i := bucketOf(d)
+	s := h.stretches[i/stretchBuckets].Load()
+	if s == nil {
+		s = h.makeStretch(i)
+	}
+	s[i%stretchBuckets].Add(1)
 	h.sum.Add(int64(d))
+}
+
+// makeStretch returns the stretch of bucket i, which this or another goroutine makes.
+func (h *histogram) makeStretch(i int) *stretch {
+	at := &h.stretches[i/stretchBuckets]
+	at.CompareAndSwap(nil, new(stretch))
+	return at.Load()
+}
+
+// count is how many durations bucket i has.
+func (h *histogram) count(i int) uint64 {
+	if s := h.stretches[i/stretchBuckets].Load(); s != nil {
+		return s[i%stretchBuckets].Load()
+	}
+	return 0
 }
 
 // bucketOf is the position of d's highest bit and the two bits after it. Each duration below 4 ns
@@ -135,7 +162,7 @@ func bucketMax(i int) time.Duration {
 func (h *histogram) figures() (f Latency) {
 	var counts [histogramBuckets]uint64
 	for i := range counts {
-		counts[i] = h.buckets[i].Load()
+		counts[i] = h.count(i)
 		f.Count += counts[i]
 	}
 	if f.Count == 0 {

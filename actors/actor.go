@@ -31,8 +31,9 @@ type actor[M any] struct {
 	step    func(batch []M) error // one Step, and its delivery
 	tick    func(messages.Tick) M
 	check   func() error
-	failed  func(error) // the machine panicked or gave up
-	dead    atomic.Bool // no Step any more: messages are dropped, their senders are told by Graph.failed
+	waits   func() []messages.Wait // what the machine waits for; nil: never anything
+	failed  func(error)            // the machine panicked or gave up
+	dead    atomic.Bool            // no Step any more: messages are dropped, their senders are told by Graph.failed
 
 	alarm     atomic.Int64 // nanoseconds of the alarm that is armed; 0: none
 	rang      atomic.Bool
@@ -71,6 +72,19 @@ func (a *actor[M]) Check() error {
 	}
 	return err
 }
+
+// Waits tells what the machine waits for, unless a Turn is under way.
+func (a *actor[M]) Waits() (all []messages.Wait) {
+	if a.waits == nil || a.dead.Load() || !a.token.CompareAndSwap(false, true) {
+		return nil
+	}
+	all = a.waits()
+	a.token.Store(false)
+	return all
+}
+
+// Mailbox counts the messages that wait, and those of clients for which there is room in all.
+func (a *actor[M]) Mailbox() (waiting, room int) { return len(a.inner) + len(a.outer), cap(a.outer) }
 
 // Pending reports whether messages wait.
 func (a *actor[M]) Pending() bool {
@@ -201,7 +215,7 @@ func (a *actor[M]) setAlarm(d time.Duration) {
 func (a *actor[M]) end() {
 	close(a.stop)
 	a.wakeUp()
-	a.rt.Park(context.Background(), func() bool { return isClosed(a.ended) })
+	a.rt.Wait(context.Background(), a.name, "its end", func() bool { return isClosed(a.ended) })
 	<-a.ended
 	if stop := a.stopAlarm.Load(); stop != nil {
 		(*stop)()

@@ -37,7 +37,7 @@ func patient(ctx context.Context) bool { return ctx.Done() == nil }
 // enqueue is Enqueue; through says that the client may take the log writer's turn.
 func (g *Graph) enqueue(ctx context.Context, c *messages.Commit, through bool) error {
 	if held := g.held.Load(); held != nil {
-		g.rt.Park(ctx, func() bool { return isClosed(*held) || g.failedErr.Load() != nil })
+		g.rt.Wait(ctx, txcoordName, "fewer commits that are held back", func() bool { return isClosed(*held) || g.failedErr.Load() != nil })
 		if err := g.wait(ctx, *held); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (g *Graph) enqueue(ctx context.Context, c *messages.Commit, through bool) e
 
 // AwaitCommit waits for the answer of a transaction that was handed over.
 func (g *Graph) AwaitCommit(ctx context.Context, c *messages.Commit) (r messages.CommitResult, abandoned bool) {
-	r, err := await(ctx, g, c.Reply)
+	r, err := await(ctx, g, txcoordName, "the answer to its Commit", c.Reply)
 	switch {
 	case err == nil:
 		return r, false
@@ -67,7 +67,7 @@ func (g *Graph) Await(ctx context.Context, a *messages.Await) error {
 		return err
 	}
 	g.drive(a.Reply.Ready, patient(ctx))
-	return flatten(await(ctx, g, a.Reply))
+	return flatten(await(ctx, g, txcoordName, "the answer to its Await", a.Reply))
 }
 
 // Checkpoint waits until everything applied is flushed.
@@ -76,7 +76,7 @@ func (g *Graph) Checkpoint(ctx context.Context, c *messages.Checkpoint) error {
 		return err
 	}
 	g.tx.wakeUp()
-	return flatten(await(ctx, g, c.Reply))
+	return flatten(await(ctx, g, txcoordName, "the answer to its Checkpoint", c.Reply))
 }
 
 // Compact waits until one run is left.
@@ -85,7 +85,7 @@ func (g *Graph) Compact(ctx context.Context, c *messages.Compact) error {
 		return err
 	}
 	g.flush.wakeUp()
-	return flatten(await(ctx, g, c.Reply))
+	return flatten(await(ctx, g, flusherName, "the answer to its Compact", c.Reply))
 }
 
 // Ingest waits until a checkpoint names the tables.
@@ -94,7 +94,7 @@ func (g *Graph) Ingest(ctx context.Context, i *messages.Ingest) error {
 		return err
 	}
 	g.flush.wakeUp()
-	return flatten(await(ctx, g, i.Reply))
+	return flatten(await(ctx, g, flusherName, "the answer to its Ingest", i.Reply))
 }
 
 // Stats are the figures of all machines.
@@ -136,8 +136,11 @@ func ask[M messages.Message, T any](ctx context.Context, g *Graph, a *actor[M], 
 		return zero, err
 	}
 	a.wakeUp()
-	return await(ctx, g, r)
+	return await(ctx, g, a.name, "its figures", r)
 }
+
+// WaitRoom is what a client waits for before it can send, see Runtime.Wait.
+const WaitRoom = "room in its mailbox"
 
 // enter puts a client's request into a mailbox, waiting for admission where it is full.
 func enter[M messages.Message](ctx context.Context, g *Graph, a *actor[M], m M) error {
@@ -148,7 +151,7 @@ func enter[M messages.Message](ctx context.Context, g *Graph, a *actor[M], m M) 
 		g.rt.Effect("", a.name, m)
 		return nil
 	}
-	g.rt.Park(ctx, func() bool { return len(a.outer) < cap(a.outer) || g.failedErr.Load() != nil })
+	g.rt.Wait(ctx, a.name, WaitRoom, func() bool { return len(a.outer) < cap(a.outer) || g.failedErr.Load() != nil })
 	// A select with several cases ready draws one at random. Here and below they are asked one by
 	// one before, so that a run of the simulator can be repeated.
 	if a.offer(m) {
@@ -186,12 +189,12 @@ func (g *Graph) wait(ctx context.Context, ready <-chan struct{}) error {
 	}
 }
 
-// await waits for a one-shot answer.
-func await[T any](ctx context.Context, g *Graph, r messages.Reply[T]) (v T, err error) {
+// await waits for a one-shot answer, what, of the actor on.
+func await[T any](ctx context.Context, g *Graph, on, what string, r messages.Reply[T]) (v T, err error) {
 	if r.Ready() {
 		return <-r.Done(), nil
 	}
-	g.rt.Park(ctx, func() bool { return r.Ready() || g.failedErr.Load() != nil })
+	g.rt.Wait(ctx, on, what, func() bool { return r.Ready() || g.failedErr.Load() != nil })
 	if r.Ready() {
 		return <-r.Done(), nil
 	}

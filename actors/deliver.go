@@ -63,16 +63,21 @@ func (g *Graph) deliverTxcoord() {
 		r.To.Resolve(r.Result)
 		g.effect(txcoordName, clientName, r)
 	}
-	for i := range out.Replies {
-		r := &out.Replies[i]
-		r.To.Resolve(r.Err)
-		g.effect(txcoordName, clientName, r)
-	}
+	g.answer(txcoordName, out.Replies)
 	for _, r := range out.Stats {
 		r.To.Resolve(r.Stats)
 	}
 	g.tx.setAlarm(out.Alarm)
 	out.Reset()
+}
+
+// answer resolves what clients wait for.
+func (g *Graph) answer(from string, replies []messages.ErrorReply) {
+	for i := range replies {
+		r := &replies[i]
+		r.To.Resolve(r.Err)
+		g.effect(from, clientName, r)
+	}
 }
 
 // holdClients keeps clients that commit outside while many commits are held back, until half of
@@ -180,11 +185,7 @@ func (g *Graph) deliverFlusher() {
 		})
 		g.yieldTurn()
 	}
-	for i := range out.Replies {
-		r := &out.Replies[i]
-		r.To.Resolve(r.Err)
-		g.effect(flusherName, clientName, r)
-	}
+	g.answer(flusherName, out.Replies)
 	for _, r := range out.Stats {
 		r.To.Resolve(r.Stats)
 	}

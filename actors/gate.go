@@ -43,7 +43,7 @@ func (g *Gate) IsShut() bool { return g.shut.Load() }
 func (g *Gate) Shut(rt Runtime) {
 	g.shut.Store(true)
 	for g.inside.Load() > 0 {
-		rt.Park(context.Background(), func() bool { return len(g.empty) > 0 })
+		rt.Wait(context.Background(), AllCalls, "their end", func() bool { return len(g.empty) > 0 })
 		<-g.empty
 	}
 }
@@ -59,6 +59,6 @@ func (l *Latch) Open() { close(l.happened) }
 
 // Wait returns when it has happened.
 func (l *Latch) Wait(rt Runtime) {
-	rt.Park(context.Background(), func() bool { return isClosed(l.happened) })
+	rt.Wait(context.Background(), "", "what another call is doing", func() bool { return isClosed(l.happened) })
 	<-l.happened
 }

@@ -73,12 +73,14 @@ func New(rt Runtime, limits messages.Limits, pub *versions.Published, m Machines
 	if m.Txcoord != nil {
 		g.tx = newActor[messages.ToTxcoord](txcoordName, rt, 2*turn+rare, limits.Inbox, turn)
 		g.tx.step, g.tx.failed, g.tx.check = g.stepTxcoord, g.fail, m.Txcoord.Check
+		g.tx.waits = m.Txcoord.Waits
 		g.tx.collect, g.tx.waiting = g.collectPoison, func() bool { return g.poison.Load() != nil }
 		g.tx.tick = func(t messages.Tick) messages.ToTxcoord { return t }
 	}
 	if m.Walwriter != nil {
 		g.wal = newActor[messages.ToWalwriter](walwriterName, rt, turn+rare, limits.Inbox, turn)
 		g.wal.step, g.wal.failed, g.wal.check = g.stepWalwriter, g.fail, m.Walwriter.Check
+		g.wal.waits = m.Walwriter.Waits
 		if rt.Inline() {
 			g.wal.before = func() { g.gathering.wait(rt) }
 		}
@@ -87,6 +89,7 @@ func New(rt Runtime, limits messages.Limits, pub *versions.Published, m Machines
 	if m.Flusher != nil {
 		g.flush = newActor[messages.ToFlusher](flusherName, rt, turn+rare, limits.Inbox, turn)
 		g.flush.step, g.flush.failed, g.flush.check = g.stepFlusher, g.fail, m.Flusher.Check
+		g.flush.waits = m.Flusher.Waits
 		g.flush.tick = func(t messages.Tick) messages.ToFlusher { return t }
 	}
 	g.evict = newActor[messages.ToEvictor](evictorName, rt, rare, limits.Inbox, turn)
@@ -137,7 +140,7 @@ func (g *Graph) Stop() error {
 	}
 	g.stopping.Store(true)
 	if g.jobs.Load() > 0 {
-		g.rt.Park(background, func() bool { return len(g.jobsDone) > 0 })
+		g.rt.Wait(background, AllJobs, "their end", func() bool { return len(g.jobsDone) > 0 })
 		<-g.jobsDone
 	}
 	var err error

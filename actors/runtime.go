@@ -18,11 +18,16 @@ type Runtime interface {
 	Start(a Actor)
 	// Job runs long work of an actor aside, until it returns. The name tells whose work of what kind.
 	Job(name string, run func())
-	// Park is called before every wait of the public API. A nil event is a pure yield: another
-	// task may come in here. Otherwise Park returns when event answers true, which means that the
-	// channel operation that follows will not block, or when ctx (nil: none) ends. Goroutines
-	// returns at once: there the channel operation itself waits.
+	// Park is called where another task may come in. A nil event is a pure yield. Otherwise Park
+	// returns when event answers true, which means that the channel operation that follows will not
+	// block, or when ctx (nil: none) ends. Goroutines returns at once: there the channel operation
+	// itself waits.
 	Park(ctx context.Context, event func() bool)
+	// Wait is called before every wait of the public API: it is Park for an event that somebody
+	// brings about. on names an actor, or is AllCalls or AllJobs, or is empty if it is nobody in
+	// particular; what tells what is waited for. So a Runtime in which nobody can go on can say who
+	// waits for whom.
+	Wait(ctx context.Context, on, what string, event func() bool)
 	// Effect is called after each effect of a Turn, and after each message of a client: from sent
 	// what to the mailbox of to, or answered a client, or published something for all (to is
 	// empty). A client's from is empty. The simulator records it and may let other tasks come in;
@@ -42,6 +47,12 @@ type Runtime interface {
 	After(d time.Duration, f func()) (stop func())
 }
 
+// Groups that Runtime.Wait may name in place of one actor.
+const (
+	AllCalls = "all calls" // whoever is inside a call of the store
+	AllJobs  = "all jobs"
+)
+
 // Actor is what a Runtime sees of one machine in its shell.
 type Actor interface {
 	// Name tells the actor: "txcoord", "walwriter", "flusher" or "evictor".
@@ -55,6 +66,10 @@ type Actor interface {
 	// Check verifies the machine's invariants, all of them, in time that grows with its state. It
 	// does nothing while a Turn is under way.
 	Check() error
+	// Waits tells what the machine waits for; nothing while a Turn is under way.
+	Waits() []messages.Wait
+	// Mailbox counts the messages that wait, and those of clients for which there is room in all.
+	Mailbox() (waiting, room int)
 	// Woken is signalled when messages wait; one signal may stand for many.
 	Woken() <-chan struct{}
 	// Stopping is closed when the actor shall end after its mailbox is empty.
@@ -93,6 +108,9 @@ func (Goroutines) Job(_ string, run func()) { go run() }
 
 // Park does nothing: the channel operation that follows waits by itself.
 func (Goroutines) Park(context.Context, func() bool) {}
+
+// Wait does nothing, as Park.
+func (Goroutines) Wait(context.Context, string, string, func() bool) {}
 
 // Effect does nothing.
 func (Goroutines) Effect(_, _ string, _ messages.Message) {}

@@ -172,6 +172,9 @@ func (w *world) Park(ctx context.Context, event func() bool) {
 	}
 }
 
+// Wait implements Runtime.
+func (w *world) Wait(ctx context.Context, _, _ string, event func() bool) { w.Park(ctx, event) }
+
 // Effect implements Runtime: others may come in, and the trace knows what it was.
 func (w *world) Effect(from, to string, what messages.Message) {
 	w.note(from + to + what.String())

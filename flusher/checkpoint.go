@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/aegis-storage/aegis/pages"
 )
@@ -80,6 +81,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // AppendTo appends the file contents of c to dst.
 func (c *Checkpoint) AppendTo(dst []byte) []byte {
 	start := len(dst)
+	dst = slices.Grow(dst, 1<<10) // enough for most, so that it is not grown again and again
 	dst = binary.LittleEndian.AppendUint64(dst, checkpointMagic)
 	dst = binary.LittleEndian.AppendUint32(dst, checkpointVersion)
 	dst = append(dst, make([]byte, 4+8)...)

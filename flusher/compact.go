@@ -37,7 +37,7 @@ type compaction struct {
 // compact takes a client's wish for one run in.
 func (m *Machine) compact(c *messages.Compact, out *Outbox) {
 	if m.final || m.stopping {
-		out.Replies = append(out.Replies, ErrorReply{c.Reply, messages.ErrClosed})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: c.Reply, Err: messages.ErrClosed})
 		return
 	}
 	m.blocked, m.waits.merge = nil, false
@@ -97,7 +97,7 @@ func (m *Machine) checkCompacts(out *Outbox) {
 			c.done, c.at = true, m.revision
 		}
 		if c.done && m.publishedRevision >= c.at {
-			out.Replies = append(out.Replies, ErrorReply{c.request.Reply, nil})
+			out.Replies = append(out.Replies, messages.ErrorReply{To: c.request.Reply})
 			continue
 		}
 		left = append(left, c)
@@ -120,7 +120,7 @@ func (m *Machine) compacted(seq pages.Seq) bool {
 // answerCompacts gives all waiting Compacts err.
 func (m *Machine) answerCompacts(err error, out *Outbox) {
 	for _, c := range m.compactions {
-		out.Replies = append(out.Replies, ErrorReply{c.request.Reply, err})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: c.request.Reply, Err: err})
 	}
 	m.compactions = nil
 }

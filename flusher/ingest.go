@@ -14,7 +14,7 @@ import (
 // their own otherwise.
 func (m *Machine) ingest(msg *messages.Ingest, out *Outbox) {
 	if m.final || m.stopping {
-		out.Replies = append(out.Replies, ErrorReply{msg.Reply, messages.ErrClosed})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: msg.Reply, Err: messages.ErrClosed})
 		return
 	}
 	s := &m.staged
@@ -26,7 +26,7 @@ func (m *Machine) ingest(msg *messages.Ingest, out *Outbox) {
 		m.stageIngest(m.open(msg.Tables))
 	}
 	m.foreign++
-	m.ingests = append(m.ingests, ErrorReply{msg.Reply, nil})
+	m.ingests = append(m.ingests, messages.ErrorReply{To: msg.Reply})
 	m.revision++
 }
 

@@ -20,12 +20,18 @@ var copies = [...]string{".a", ".b"}
 
 // checkpointName returns the name of one copy of checkpoint number.
 func checkpointName(number uint64, suffix string) string {
+	var name [len(checkpointPrefix) + 18]byte
+	return string(append(appendCheckpointName(name[:0], number), suffix...))
+}
+
+// appendCheckpointName appends all but the suffix.
+func appendCheckpointName(dst []byte, number uint64) []byte {
 	const digits = "0123456789abcdef"
-	name := append(make([]byte, 0, len(checkpointPrefix)+18), checkpointPrefix...)
+	dst = append(dst, checkpointPrefix...)
 	for shift := 60; shift >= 0; shift -= 4 {
-		name = append(name, digits[number>>shift&15])
+		dst = append(dst, digits[number>>shift&15])
 	}
-	return string(append(name, suffix...))
+	return dst
 }
 
 // Name returns the name of the checkpoint's first copy.
@@ -41,7 +47,11 @@ func parseCheckpointName(name string) (number uint64, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	return number, name == checkpointName(number, copies[0]) || name == checkpointName(number, copies[1])
+	var same [len(checkpointPrefix) + 16]byte
+	if string(appendCheckpointName(same[:0], number)) != name[:len(same)] {
+		return 0, false
+	}
+	return number, slices.Contains(copies[:], name[len(same):])
 }
 
 // Load returns the newest checkpoint of which a copy is whole, and nil if the backend has no

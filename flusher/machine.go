@@ -30,15 +30,9 @@ type Outbox struct {
 	Walwriter []messages.ToWalwriter
 	Evictor   []messages.ToEvictor
 	Jobs      []messages.FlusherJob // run in this order, by two workers at least
-	Replies   []ErrorReply
+	Replies   []messages.ErrorReply // to Compacts and Ingests
 	Stats     []StatsReply
 	Alarm     time.Duration // above zero: send a Tick after this, or earlier
-}
-
-// ErrorReply is the answer to a Compact or an Ingest.
-type ErrorReply struct {
-	To  messages.Reply[error]
-	Err error
 }
 
 // StatsReply is the answer to a FlusherStatsRequest.
@@ -90,20 +84,21 @@ type Machine struct {
 	stepping         *stepJob
 	steppingFor      *merge
 	unpublishedSteps int
+	sizesBuf         []runSize // of sizes
 	blocked          []uint64  // runs that could not be read
 	blockedSince     time.Time // the first Tick since; zero: none yet
 
 	publishing        *publishJob
 	publishedRevision uint64
 	publishedFreeze   pages.Seq
-	number            uint64         // of the last checkpoint tried
-	published         uint64         // of the last checkpoint that was published
-	stale             []string       // checkpoint files that the next publication makes superfluous
-	foundStale        bool           // stale is complete
-	leaving           []*pages.Table // not staged any more; a checkpoint may still name them
-	foreign           int            // Ingests staged and not published
-	ingests           []ErrorReply   // of them, those not answered
-	unanswered        int            // flushes staged and not published
+	number            uint64                // of the last checkpoint tried
+	published         uint64                // of the last checkpoint that was published
+	stale             []string              // checkpoint files that the next publication makes superfluous
+	foundStale        bool                  // stale is complete
+	leaving           []*pages.Table        // not staged any more; a checkpoint may still name them
+	foreign           int                   // Ingests staged and not published
+	ingests           []messages.ErrorReply // of them, those not answered
+	unanswered        int                   // flushes staged and not published
 
 	told, seen               uint64 // messages to txcoord, and those of them that it has taken in
 	unsaidFlush, unsaidMerge error  // failures that wait for room before txcoord
@@ -229,7 +224,7 @@ func (m *Machine) answerAll(out *Outbox) {
 		return // it may still succeed, and answers then
 	}
 	for _, r := range m.ingests {
-		out.Replies = append(out.Replies, ErrorReply{r.To, messages.ErrClosed})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: r.To, Err: messages.ErrClosed})
 	}
 	m.ingests = nil
 }

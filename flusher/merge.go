@@ -88,9 +88,10 @@ func (m *Machine) newMerge(sources []*run, tier uint8) *merge {
 	return mg
 }
 
-// sizes describes the staged runs to the policy.
+// sizes describes the staged runs to the policy, until the next call.
 func (m *Machine) sizes() []runSize {
-	sizes := make([]runSize, len(m.staged.runs))
+	m.sizesBuf = slices.Grow(m.sizesBuf[:0], len(m.staged.runs))[:len(m.staged.runs)]
+	sizes := m.sizesBuf
 	for i, r := range m.staged.runs {
 		sizes[i] = runSize{tier: r.Tier, bytes: r.bytes, entries: r.entries, tombstones: r.tombstones,
 			blocked: slices.Contains(m.blocked, r.id)}

@@ -98,12 +98,12 @@ type publishJob struct {
 	backend    backends.Backend
 	checkpoint *Checkpoint
 	runs       []*pages.Run
-	revision   uint64         // of the staged state
-	leaving    []*pages.Table // named by an earlier checkpoint, not by this one
-	foreign    int            // Ingests that it names first: their directory entries are made durable before
-	find       bool           // the files of older checkpoints are not known yet
-	ingests    []ErrorReply   // answered once this is published
-	flushes    int            // staged, and answered once this is published
+	revision   uint64                // of the staged state
+	leaving    []*pages.Table        // named by an earlier checkpoint, not by this one
+	foreign    int                   // Ingests that it names first: their directory entries are made durable before
+	find       bool                  // the files of older checkpoints are not known yet
+	ingests    []messages.ErrorReply // answered once this is published
+	flushes    int                   // staged, and answered once this is published
 
 	stale []string // in: files of older checkpoints; out: all checkpoint files that may be there
 	bytes uint64   // written
@@ -261,7 +261,7 @@ func (m *Machine) publishFailed(j *publishJob, err error, out *Outbox) {
 	}
 	m.answerCompacts(err, out)
 	for _, r := range j.ingests {
-		out.Replies = append(out.Replies, ErrorReply{r.To, err})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: r.To, Err: err})
 	}
 	m.ingests = m.ingests[len(j.ingests):]
 }

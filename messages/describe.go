@@ -8,6 +8,10 @@ import (
 // Message is any message of the graph. It says in a few words what it is, for traces.
 type Message interface{ String() string }
 
+// Wait is something that somebody waits for. On tells whose doing it is: an actor, or a job by its
+// kind, say "job flush"; empty: a timer's, or nobody's in particular. For tells what it is.
+type Wait struct{ On, For string }
+
 // Watermarks are the three seqs that txcoord's shell publishes: Durable ≤ Visible ≤ Applied.
 type Watermarks struct{ Applied, Visible, Durable uint64 }
 

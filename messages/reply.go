@@ -20,6 +20,21 @@ func (r Reply[T]) Resolve(v T) {
 	r.ch <- v
 }
 
+// ErrorReply is the answer to a request that is done, or failed: an Await, a Checkpoint, a Compact or
+// an Ingest.
+type ErrorReply struct {
+	To  Reply[error]
+	Err error
+}
+
+// String says what the client is told, for traces.
+func (r *ErrorReply) String() string {
+	if r.Err != nil {
+		return "failed: " + r.Err.Error()
+	}
+	return "done"
+}
+
 // Ready reports whether a receive from Done will not block.
 func (r Reply[T]) Ready() bool { return len(r.ch) > 0 }
 

@@ -25,6 +25,7 @@ const (
 
 	writeBytes     = 256 << 10
 	maxKeptScratch = 1 << 20
+	firstBuffer    = 1 << 10 // enough for the smallest tables
 )
 
 func (o TableOptions) withDefaults() TableOptions {
@@ -71,7 +72,7 @@ type child struct {
 
 // NewBuilder returns a builder that writes to w with no compression; see SetCodec.
 func NewBuilder(w io.Writer, o TableOptions) *Builder {
-	b := &Builder{w: w, o: o.withDefaults()}
+	b := &Builder{w: w, o: o.withDefaults(), buf: make([]byte, 0, firstBuffer)}
 	b.meta = TableMeta{ID: o.ID, SeqLo: o.SeqLo, SeqHi: o.SeqHi, Tier: o.Tier}
 	b.leaf.reset()
 	return b

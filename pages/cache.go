@@ -148,5 +148,5 @@ func (c *Cache) awaitRoom(ctx context.Context) error {
 		return nil
 	}
 	c.waits.Add(1)
-	return c.room.wait(ctx, c.park, c.hasRoom)
+	return c.room.wait(ctx, c.park, "evictor", "room in memory", c.hasRoom)
 }

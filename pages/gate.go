@@ -6,17 +6,21 @@ import (
 	"sync"
 )
 
-// Waiter is the part of the engine's Runtime that readers need: Park comes before every wait,
-// with the event that the wait is for (nil: there is no wait, but another task may come in
-// here). In production it does nothing.
+// Waiter is the part of the engine's Runtime that readers need. In production it does nothing.
 type Waiter interface {
+	// Park lets another task come in, until event is true (nil: once) or ctx ends.
 	Park(ctx context.Context, event func() bool)
+	// Wait comes before every wait: Park for an event that an actor brings about, on (empty: nobody in particular); what
+	// tells what is waited for.
+	Wait(ctx context.Context, on, what string, event func() bool)
 }
 
 // noWait is the Waiter of a cache that was given none.
 type noWait struct{}
 
 func (noWait) Park(context.Context, func() bool) {}
+
+func (noWait) Wait(context.Context, string, string, func() bool) {}
 
 // gate lets goroutines wait until an event has come, or their context has ended. The event is
 // a condition on atomics; whoever makes it true calls open afterwards.
@@ -35,10 +39,10 @@ type gate struct {
 	waiters []chan struct{}
 }
 
-// wait returns nil once event is true, or the context's error.
-func (g *gate) wait(ctx context.Context, w Waiter, event func() bool) error {
+// wait returns nil once event is true, or the context's error. on and what are Waiter's.
+func (g *gate) wait(ctx context.Context, w Waiter, on, what string, event func() bool) error {
 	for {
-		w.Park(ctx, event)
+		w.Wait(ctx, on, what, event)
 		if event() {
 			return nil
 		}

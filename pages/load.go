@@ -70,7 +70,7 @@ func (t *Table) page(ctx context.Context, w place) (*Page, error) {
 		}
 		if p != nil {
 			f := p.flight
-			if err := f.gate.wait(ctx, t.cache.park, f.done.Load); err != nil {
+			if err := f.gate.wait(ctx, t.cache.park, "", "a page that another reader loads", f.done.Load); err != nil {
 				return nil, fmt.Errorf("pages: wait for a load: %w", err)
 			}
 			if f.err != errAbandoned {

@@ -13,8 +13,10 @@ import (
 // parker is a Waiter that tells of readers about to wait for an event.
 type parker struct{ waiting chan struct{} }
 
-func (p *parker) Park(c context.Context, event func() bool) {
-	if event != nil && !event() && c.Err() == nil {
+func (p *parker) Park(context.Context, func() bool) {}
+
+func (p *parker) Wait(c context.Context, _, _ string, event func() bool) {
+	if !event() && c.Err() == nil {
 		p.waiting <- struct{}{}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,7 +12,19 @@ import (
 const tablePrefix = "table-"
 
 // TableName returns the name of the file that holds table id.
-func TableName(id FileID) string { return fmt.Sprintf("%s%016x", tablePrefix, uint64(id)) }
+func TableName(id FileID) string {
+	var name [len(tablePrefix) + 16]byte
+	return string(appendTableName(name[:0], id))
+}
+
+func appendTableName(dst []byte, id FileID) []byte {
+	const digits = "0123456789abcdef"
+	dst = append(dst, tablePrefix...)
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[id>>shift&15])
+	}
+	return dst
+}
 
 // ParseTableName is the inverse of TableName. Only names that TableName gives are ours.
 func ParseTableName(name string) (FileID, bool) {
@@ -20,7 +33,8 @@ func ParseTableName(name string) (FileID, bool) {
 		return 0, false
 	}
 	id, err := strconv.ParseUint(digits, 16, 64)
-	if err != nil || TableName(FileID(id)) != name {
+	var same [len(tablePrefix) + 16]byte
+	if err != nil || string(appendTableName(same[:0], FileID(id))) != name {
 		return 0, false
 	}
 	return FileID(id), true
@@ -63,6 +77,7 @@ const (
 
 // AppendTo appends the encoding of m to dst.
 func (m *TableMeta) AppendTo(dst []byte) []byte {
+	dst = slices.Grow(dst, metaFixedBytes+len(m.Min)+len(m.Max))
 	dst = append(dst, metaVersion)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.ID))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Size))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/sim/disk"
+	"github.com/aegis-storage/aegis/sim/report"
 	"github.com/aegis-storage/aegis/sim/trace"
 	"github.com/aegis-storage/aegis/sim/world"
 )
@@ -49,6 +50,7 @@ type Result struct {
 	Clients               int
 	Cover                 map[string]uint64 // counts that the subject gave to Life.Cover, and faults by class
 	Events                []trace.Event     // with Keep
+	Losses                []report.Loss     // what power cuts did to bytes and names, with Keep
 }
 
 // settings are those of Config that a single run needs.
@@ -90,6 +92,9 @@ func execute(plan Plan, subject Subject, mode Mode, set settings) (*Result, erro
 	r.plan.Profile = r.drawn.profile.Name // a token has to name what was drawn from a list
 	r.log.Keep = mode == Keep
 	r.disk = disk.New(r.drawn.profile)
+	if mode != Fast {
+		r.disk.TellRanges()
+	}
 	r.world = world.New(world.Config{
 		Seed: plan.Seed, Salt: uint64(plan.Salt), Strategy: r.drawn.strategy, Log: &r.log, Words: mode != Fast, Strict: set.strict,
 		Preempts: plan.Preempts, Faults: plan.Faults, Observe: r.observe, Struck: r.countFault,
@@ -97,6 +102,7 @@ func execute(plan Plan, subject Subject, mode Mode, set settings) (*Result, erro
 	})
 	r.result = &Result{Plan: r.plan, Profile: r.drawn.profile.Name, Cover: r.cover}
 	return r.watched(func() {
+		defer r.world.Close()
 		main := subject()
 		for n := 1; n <= r.drawn.lives && r.failure == nil; n++ {
 			r.live(main, n, false)
@@ -180,26 +186,23 @@ func (r *run) cut(l *Life, crashed bool) {
 	if crashed {
 		what += " at an I/O call"
 	}
-	lost := ""
+	var loss disk.Loss
 	switch {
 	case kind != Power:
 		r.disk.Kill()
 	case r.end.Image > 0:
-		loss := cutImage(r.disk, r.plan.Seed, r.end.Image)
-		if r.world.Words() {
-			lost = loss.String()
-		}
+		loss = cutImage(r.disk, r.plan.Seed, r.end.Image)
 	default:
-		loss := r.disk.PowerCut(r.world.Draw)
-		if r.world.Words() {
-			lost = loss.String()
-		}
+		loss = r.disk.PowerCut(r.world.Draw)
 	}
 	r.left(kind)
 	r.before = kind
 	r.cover["end "+kind.String()]++
-	if r.world.Words() && lost != "" {
-		what += ". " + lost
+	if r.world.Words() && kind == Power {
+		what += ". " + loss.String()
+	}
+	if r.log.Keep {
+		r.result.Losses = append(r.result.Losses, lossesAt(len(r.log.Events), loss)...)
 	}
 	r.note(trace.Crash, what)
 }

@@ -69,8 +69,8 @@ func Execute(plan Plan, subject Subject, mode Mode) (*Result, error) {
 	return execute(plan, subject, mode, settings{profiles: honest()})
 }
 
-// honest are the profiles in which nothing but crashes happens.
-func honest() []disk.Profile {
+// honest are the profiles in which nothing but crashes happens. Nobody changes them.
+var honest = sync.OnceValue(func() []disk.Profile {
 	var out []disk.Profile
 	for _, p := range disk.Profiles() {
 		if !slices.ContainsFunc(disk.Classes(), func(c disk.Class) bool { return c != disk.Crash && p.Has(c) }) {
@@ -78,7 +78,7 @@ func honest() []disk.Profile {
 		}
 	}
 	return out
-}
+})
 
 // settings resolves the names of profiles.
 func (c *Config) settings() (settings, error) {

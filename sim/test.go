@@ -70,7 +70,7 @@ func Replay(t T, subject Subject, token string) {
 // Describe turns a result into what package report tells. subject is its name.
 func Describe(subject string, res *Result) report.Run {
 	run := report.Run{
-		Title: subject, Token: res.Plan.Token(), Profile: res.Profile, Seed: res.Plan.Seed, Events: res.Events,
+		Title: subject, Token: res.Plan.Token(), Profile: res.Profile, Seed: res.Plan.Seed, Events: res.Events, Losses: res.Losses,
 	}
 	if res.Failure != nil {
 		run.Check, run.Failure = res.Failure.Check, res.Failure.Text

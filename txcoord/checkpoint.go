@@ -11,7 +11,7 @@ import (
 // checkpoint handles a request to flush everything applied.
 func (m *Machine) checkpoint(c *messages.Checkpoint, out *Outbox) {
 	if m.poisoned != nil {
-		out.Replies = append(out.Replies, ErrorReply{c.Reply, m.poisoned})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: c.Reply, Err: m.poisoned})
 		return
 	}
 	if c.Final {
@@ -20,7 +20,7 @@ func (m *Machine) checkpoint(c *messages.Checkpoint, out *Outbox) {
 	}
 	m.freezeDue = m.active.Len() > 0
 	if !c.Final && !m.freezeDue && len(m.frozen) == 0 {
-		out.Replies = append(out.Replies, ErrorReply{c.Reply, nil})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: c.Reply})
 		return
 	}
 	upTo := m.applied
@@ -112,7 +112,7 @@ func (m *Machine) flushed(msg messages.Flushed, out *Outbox) {
 	for _, c := range m.checkpoints {
 		// A publication that was under way may cover all there is, and still say that a log follows.
 		if c.upTo <= msg.Covered && (msg.Final || !c.final) {
-			out.Replies = append(out.Replies, ErrorReply{c.to, nil})
+			out.Replies = append(out.Replies, messages.ErrorReply{To: c.to})
 		} else {
 			rest = append(rest, c)
 		}
@@ -156,7 +156,7 @@ func (m *Machine) flushFailed(msg messages.FlushFailed, out *Outbox) {
 	}
 	m.flushErr = fmt.Errorf("%w: %w", messages.ErrStalled, msg.Err)
 	for _, c := range m.checkpoints {
-		out.Replies = append(out.Replies, ErrorReply{c.to, msg.Err})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: c.to, Err: msg.Err})
 	}
 	m.checkpoints = nil
 	if m.finalDue {
@@ -167,7 +167,7 @@ func (m *Machine) flushFailed(msg messages.FlushFailed, out *Outbox) {
 	}
 	if !m.log {
 		for _, a := range m.awaits {
-			out.Replies = append(out.Replies, ErrorReply{a.to, msg.Err})
+			out.Replies = append(out.Replies, messages.ErrorReply{To: a.to, Err: msg.Err})
 		}
 		m.awaits = nil
 	}

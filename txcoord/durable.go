@@ -42,7 +42,7 @@ func (m *Machine) answerWaiting(out *Outbox) {
 	rest := m.awaits[:0]
 	for _, a := range m.awaits {
 		if a.upTo <= m.durable {
-			out.Replies = append(out.Replies, ErrorReply{a.to, nil})
+			out.Replies = append(out.Replies, messages.ErrorReply{To: a.to})
 		} else {
 			rest = append(rest, a)
 		}
@@ -56,9 +56,9 @@ func (m *Machine) await(a *messages.Await, out *Outbox) {
 	upTo := min(a.UpTo, m.applied)
 	switch {
 	case upTo <= m.durable:
-		out.Replies = append(out.Replies, ErrorReply{a.Reply, nil})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: a.Reply})
 	case m.poisoned != nil:
-		out.Replies = append(out.Replies, ErrorReply{a.Reply, m.poisoned})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: a.Reply, Err: m.poisoned})
 	default:
 		m.awaits = append(m.awaits, await{upTo, a.Reply})
 		if m.log {
@@ -100,10 +100,10 @@ func (m *Machine) poison(err error, out *Outbox) {
 		m.answer(c, messages.CommitResult{Err: m.poisoned}, out)
 	}
 	for _, a := range m.awaits {
-		out.Replies = append(out.Replies, ErrorReply{a.to, m.poisoned})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: a.to, Err: m.poisoned})
 	}
 	for _, c := range m.checkpoints {
-		out.Replies = append(out.Replies, ErrorReply{c.to, m.poisoned})
+		out.Replies = append(out.Replies, messages.ErrorReply{To: c.to, Err: m.poisoned})
 	}
 	m.waiting, m.held, m.awaits, m.checkpoints = nil, nil, nil, nil
 	m.reserved = 0

@@ -337,7 +337,7 @@ func TestStats(t *testing.T) {
 func TestOutboxReset(t *testing.T) {
 	o := Outbox{
 		Walwriter: []messages.ToWalwriter{messages.Append{}}, Flusher: []messages.ToFlusher{messages.Reclaim{}},
-		Evictor: []messages.ToEvictor{messages.IndexBytes{}}, Commits: make([]CommitReply, 3), Replies: make([]ErrorReply, 2),
+		Evictor: []messages.ToEvictor{messages.IndexBytes{}}, Commits: make([]CommitReply, 3), Replies: make([]messages.ErrorReply, 2),
 		Stats: make([]StatsReply, 1), Alarm: 5, Applied: 1, Durable: 1, Visible: 1,
 	}
 	o.Commits[0].To = messages.NewReply[messages.CommitResult]()

@@ -58,7 +58,8 @@ type Machine struct {
 	tableBytes  int64                   // of runs
 	open        []uint64                // the epochs, below judged, of open snapshots when pinned and retired were last looked at
 	openBuf     []uint64
-	judged      uint64 // the present View's epoch then; 0: look again
+	scratch     []pinnedBytes // of besideOldest's callers
+	judged      uint64        // the present View's epoch then; 0: look again
 
 	applied, durable, visible pages.Seq
 	// What readers could see when this Step began: the effects of all earlier Turns are delivered.

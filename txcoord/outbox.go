@@ -22,7 +22,7 @@ type Outbox struct {
 	Held                      int            // commits that wait to be applied
 
 	Commits []CommitReply
-	Replies []ErrorReply
+	Replies []messages.ErrorReply // to Awaits and Checkpoints
 	Stats   []StatsReply
 	Alarm   time.Duration // above zero: send a Tick after this
 }
@@ -31,12 +31,6 @@ type Outbox struct {
 type CommitReply struct {
 	To     messages.Reply[messages.CommitResult]
 	Result messages.CommitResult
-}
-
-// ErrorReply is the answer to an Await or a Checkpoint.
-type ErrorReply struct {
-	To  messages.Reply[error]
-	Err error
 }
 
 // StatsReply is the answer to a TxcoordStatsRequest.

@@ -2,7 +2,6 @@ package txcoord
 
 import (
 	"fmt"
-	"iter"
 	"math"
 	"slices"
 
@@ -144,45 +143,52 @@ func (m *Machine) overdrawn() (epoch uint64, over bool) {
 	return 0, false
 }
 
+// pinnedBytes is what an index or a table has that is pinned for certain.
+type pinnedBytes struct {
+	lifespan
+	bytes int64
+}
+
 // besideOldest returns the lowest epoch of an open snapshot that pins anything, and the bytes of
 // what is pinned and not by its View.
-func (m *Machine) besideOldest(all iter.Seq2[lifespan, int64]) (oldest uint64, bytes int64) {
+func (m *Machine) besideOldest(all []pinnedBytes) (oldest uint64, bytes int64) {
 	oldest = math.MaxUint64
-	for l := range all {
-		if epoch, held := l.holder(m.open); held {
+	for _, p := range all {
+		if epoch, held := p.holder(m.open); held {
 			oldest = min(oldest, epoch)
 		}
 	}
-	for l, n := range all {
-		if !l.has(oldest) {
-			bytes += n
+	for _, p := range all {
+		if !p.has(oldest) {
+			bytes += p.bytes
 		}
 	}
 	return oldest, bytes
 }
 
-// pinnedIndexes yields the indexes that are pinned for certain, with their bytes.
-func (m *Machine) pinnedIndexes() iter.Seq2[lifespan, int64] {
-	return func(yield func(lifespan, int64) bool) {
-		for _, p := range m.pinned {
-			if p.gone <= m.judged && !yield(p.lifespan, p.bytes) {
-				return
-			}
+// pinnedIndexes returns the indexes that are pinned for certain, until the next call of it or of
+// pinnedTables.
+func (m *Machine) pinnedIndexes() []pinnedBytes {
+	m.scratch = m.scratch[:0]
+	for _, p := range m.pinned {
+		if p.gone <= m.judged {
+			m.scratch = append(m.scratch, pinnedBytes{p.lifespan, p.bytes})
 		}
 	}
+	return m.scratch
 }
 
 // pinnedTables is pinnedIndexes for tables.
-func (m *Machine) pinnedTables() iter.Seq2[lifespan, int64] {
-	return func(yield func(lifespan, int64) bool) {
-		for _, r := range m.retired {
-			for _, t := range r.tables {
-				if r.gone <= m.judged && !yield(lifespan{m.born[t], r.gone}, t.Meta().Size) {
-					return
-				}
+func (m *Machine) pinnedTables() []pinnedBytes {
+	m.scratch = m.scratch[:0]
+	for _, r := range m.retired {
+		for _, t := range r.tables {
+			if r.gone <= m.judged {
+				m.scratch = append(m.scratch, pinnedBytes{lifespan{m.born[t], r.gone}, t.Meta().Size})
 			}
 		}
 	}
+	return m.scratch
 }
 
 // endSnapshots ends those of the View of epoch. Their next read says so; until then they hold no

@@ -221,7 +221,7 @@ func (w *world) answered(r CommitReply) {
 }
 
 // resolved checks the answer to an Await or a Checkpoint.
-func (w *world) resolved(r ErrorReply) {
+func (w *world) resolved(r messages.ErrorReply) {
 	q := w.waits[r.To]
 	if q == nil {
 		w.fatalf("an answer to nobody")

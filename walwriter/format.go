@@ -2,7 +2,6 @@ package walwriter
 
 import (
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 	"math"
 	"strconv"
@@ -128,16 +127,30 @@ func salt(chain, number, epoch uint32) uint32 {
 }
 
 // fileName returns the name of the log file in a slot.
-func fileName(slot uint32) string { return fmt.Sprintf("wal-%08x", slot) }
+func fileName(slot uint32) string {
+	var name [len(filePrefix) + 8]byte
+	return string(appendFileName(name[:0], slot))
+}
+
+const filePrefix = "wal-"
+
+func appendFileName(dst []byte, slot uint32) []byte {
+	const digits = "0123456789abcdef"
+	dst = append(dst, filePrefix...)
+	for shift := 28; shift >= 0; shift -= 4 {
+		dst = append(dst, digits[slot>>shift&15])
+	}
+	return dst
+}
 
 // parseFileName is the inverse of fileName; ok is false for names that are not ours.
 func parseFileName(name string) (slot uint32, ok bool) {
-	const prefix = "wal-"
-	if len(name) != len(prefix)+8 || name[:len(prefix)] != prefix {
+	if len(name) != len(filePrefix)+8 || name[:len(filePrefix)] != filePrefix {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(name[len(prefix):], 16, 32)
-	if err != nil || fileName(uint32(n)) != name {
+	n, err := strconv.ParseUint(name[len(filePrefix):], 16, 32)
+	var same [len(filePrefix) + 8]byte
+	if err != nil || string(appendFileName(same[:0], uint32(n))) != name {
 		return 0, false
 	}
 	return uint32(n), true

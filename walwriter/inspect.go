@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/pages"
@@ -51,7 +53,9 @@ func (lf *logFile) open(b backends.Backend) error {
 		return fmt.Errorf("walwriter: open %s: %w", lf.name, err)
 	}
 	defer f.Close()
-	buf := make([]byte, min(lf.size, dataStart+groupHeaderBytes))
+	scratch := borrow(min(lf.size, dataStart+groupHeaderBytes))
+	defer scratches.Put(scratch)
+	buf := *scratch
 	if err := readFull(f, buf, 0); err != nil {
 		return fmt.Errorf("walwriter: read %s: %w", lf.name, err)
 	}
@@ -94,7 +98,9 @@ const searchWindow = 256 << 10
 // offset where one could be.
 func searchGroups(f io.ReaderAt, from, size int64, number, epoch uint32) (found, error) {
 	var r found
-	buf := make([]byte, max(0, min(searchWindow+groupHeaderBytes, size-from)))
+	scratch := borrow(max(0, min(searchWindow+groupHeaderBytes, size-from)))
+	defer scratches.Put(scratch)
+	buf := *scratch
 	for off := alignUp(from, minAlign); off+groupHeaderBytes <= size; off += searchWindow {
 		n := min(int64(len(buf)), size-off)
 		if err := readFull(f, buf[:n], off); err != nil {
@@ -113,6 +119,16 @@ func searchGroups(f io.ReaderAt, from, size int64, number, epoch uint32) (found,
 		}
 	}
 	return r, nil
+}
+
+// scratches are buffers of which nothing is kept, of up to searchWindow.
+var scratches = sync.Pool{New: func() any { return new([]byte) }}
+
+// borrow returns a buffer of n bytes with anything in it. It is put back into scratches.
+func borrow(n int64) *[]byte {
+	b := scratches.Get().(*[]byte)
+	*b = slices.Grow((*b)[:0], int(n))[:n]
+	return b
 }
 
 // readFull reads all of p. A file that ends before is an error, not a short log: its size was

@@ -1,7 +1,9 @@
 package walwriter
 
 import (
+	"bytes"
 	"fmt"
+	"sync"
 
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/pages"
@@ -142,6 +144,7 @@ func (p *Replay) Recovered() *Recovered {
 
 // Close gives the file at hand back. It can be called again.
 func (p *Replay) Close() {
+	p.window.release()
 	if p.file != nil {
 		_ = p.file.Close() // it was only read
 		p.file = nil
@@ -237,7 +240,7 @@ func (p *Replay) open(s *planned) (found bool, err error) {
 		return false, nil
 	}
 	p.assert(g.syncedThrough)
-	if b, err = p.window.at(p.off+groupHeaderBytes, body); err != nil {
+	if b, err = p.window.own(p.off+groupHeaderBytes, body); err != nil {
 		return false, fmt.Errorf("walwriter: read %s: %w", s.name, err)
 	}
 	p.body, p.n, p.keep = b, 0, 0
@@ -335,7 +338,8 @@ const (
 	windowBytes = 1 << 20
 )
 
-// window reads a file front to back. Each buffer is filled once: who has a part of it may keep it.
+// window reads a file front to back. Each buffer but those of the first size is filled once: who has a
+// part of it may keep it.
 type window struct {
 	file backends.File
 	size int64
@@ -344,7 +348,35 @@ type window struct {
 	next int64 // bytes of the next piece, at least
 }
 
-// at returns n bytes at off. The caller keeps off+n within size.
+// firsts are buffers of the first size.
+var firsts = sync.Pool{New: func() any { return new([firstWindow]byte) }}
+
+// release lets go of the buffer.
+func (w *window) release() {
+	if cap(w.buf) == firstWindow {
+		firsts.Put((*[firstWindow]byte)(w.buf[:firstWindow]))
+	}
+	w.buf = nil
+}
+
+// buffer returns a buffer of n bytes with anything in it.
+func buffer(n int64) []byte {
+	if n <= firstWindow {
+		return firsts.Get().(*[firstWindow]byte)[:n]
+	}
+	return make([]byte, n)
+}
+
+// own returns n bytes at off, which stay as they are.
+func (w *window) own(off, n int64) ([]byte, error) {
+	b, err := w.at(off, n)
+	if cap(w.buf) == firstWindow {
+		b = bytes.Clone(b)
+	}
+	return b, err
+}
+
+// at returns n bytes at off, valid until the next call. The caller keeps off+n within size.
 func (w *window) at(off, n int64) ([]byte, error) {
 	if off < w.off || off+n > w.off+int64(len(w.buf)) {
 		if err := w.load(off, n); err != nil {
@@ -358,7 +390,7 @@ func (w *window) at(off, n int64) ([]byte, error) {
 // load makes the window begin at off and hold at least n bytes.
 func (w *window) load(off, n int64) error {
 	w.next = min(max(2*w.next, firstWindow), windowBytes)
-	buf := make([]byte, min(max(n, w.next), w.size-off))
+	buf := buffer(min(max(n, w.next), w.size-off))
 	var have int
 	if off >= w.off && off < w.off+int64(len(w.buf)) {
 		have = copy(buf, w.buf[off-w.off:])
@@ -366,6 +398,7 @@ func (w *window) load(off, n int64) error {
 	if err := readFull(w.file, buf[have:], off+int64(have)); err != nil {
 		return err
 	}
+	w.release()
 	w.off, w.buf = off, buf
 	return nil
 }

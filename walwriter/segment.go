@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/pages"
@@ -33,14 +34,19 @@ func (s *segment) written() int64 { return max(0, s.end-dataStart) }
 
 // writeHeader writes both copies of the header in one call.
 func (s *segment) writeHeader(h *segmentHeader) error {
-	buf := make([]byte, headerCopyAt, headerCopyAt+headerBytes)
-	copy(buf, h.appendTo(nil))
-	buf = h.appendTo(buf)
-	if _, err := s.file.WriteAt(buf, 0); err != nil {
+	buf := headers.Get().(*[headerCopyAt + headerBytes]byte)
+	h.appendTo(buf[:0])
+	h.appendTo(buf[:headerCopyAt])
+	_, err := s.file.WriteAt(buf[:], 0)
+	headers.Put(buf)
+	if err != nil {
 		return fmt.Errorf("write header of segment %d: %w", s.number, err)
 	}
 	return nil
 }
+
+// headers are both copies of a header, with zeros between them.
+var headers = sync.Pool{New: func() any { return new([headerCopyAt + headerBytes]byte) }}
 
 // close closes the file handle, if there is one.
 func (s *segment) close() error {

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/aegis-storage/aegis/backends"
@@ -43,6 +45,38 @@ type Subject struct {
 type Case struct {
 	Name string
 	Run  func(t T, s Subject)
+}
+
+// Failures runs the check without the testing package, and returns what it finds: nothing if the
+// Subject keeps to the contract.
+func (c Case) Failures(s Subject) []string {
+	var r recorder
+	done := make(chan struct{})
+	go func() { // Fatalf ends it by Goexit
+		defer close(done)
+		c.Run(&r, s)
+	}()
+	<-done
+	return r.lines
+}
+
+// recorder is a T that keeps what a check says.
+type recorder struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (r *recorder) Helper() {}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
 }
 
 // Cases returns all checks. Each needs a Subject of its own.

@@ -31,7 +31,7 @@ func TestMutantsAreFound(t *testing.T) {
 		if !ok {
 			t.Fatalf("mutant %q names the case %q, which is not there", m.name, m.found)
 		}
-		lines := failures(c, m.subject())
+		lines := c.Failures(m.subject())
 		if len(lines) == 0 {
 			t.Errorf("a backend that %s passes %s", m.name, m.found)
 			continue
@@ -54,7 +54,7 @@ func TestSoundSubjectsPass(t *testing.T) {
 		"in turns": inTurns(func(*hooks, *fileHooks, func()) {}),
 	} {
 		for _, c := range conformance.Cases() {
-			for _, line := range failures(c, subject()) {
+			for _, line := range c.Failures(subject()) {
 				t.Errorf("%s: %s: %s", name, c.Name, line)
 			}
 		}

@@ -1,45 +1,12 @@
 package conformance_test
 
 import (
-	"fmt"
 	"maps"
-	"runtime"
 	"sync"
 
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/backends/conformance"
 )
-
-// recorder is a T that keeps what a check says. It shows that a check needs no testing package.
-type recorder struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (r *recorder) Helper() {}
-
-func (r *recorder) Errorf(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lines = append(r.lines, fmt.Sprintf(format, args...))
-}
-
-func (r *recorder) Fatalf(format string, args ...any) {
-	r.Errorf(format, args...)
-	runtime.Goexit()
-}
-
-// failures runs one case and returns what it reports.
-func failures(c conformance.Case, s conformance.Subject) []string {
-	var r recorder
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.Run(&r, s)
-	}()
-	<-done
-	return r.lines
-}
 
 // hooks is a Backend some of whose calls are replaced.
 type hooks struct {

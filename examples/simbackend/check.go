@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
-	"sync"
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/backends"
@@ -36,40 +34,11 @@ type finding struct{ check, says string }
 // conform runs all cases of the suite, without the testing package.
 func conform(f fault) (found []finding) {
 	for _, c := range conformance.Cases() {
-		var r recorder
-		done := make(chan struct{})
-		go func() { // a case may end by Goexit
-			defer close(done)
-			c.Run(&r, subject(f))
-		}()
-		<-done
-		if len(r.lines) > 0 {
-			found = append(found, finding{c.Name, r.lines[0]})
+		if says := c.Failures(subject(f)); len(says) > 0 {
+			found = append(found, finding{c.Name, says[0]})
 		}
 	}
 	return found
-}
-
-// recorder is a conformance.T that keeps what a case says.
-type recorder struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-// Helper does nothing: there are no lines to point to.
-func (r *recorder) Helper() {}
-
-// Errorf keeps a failure.
-func (r *recorder) Errorf(format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lines = append(r.lines, fmt.Sprintf(format, args...))
-}
-
-// Fatalf keeps a failure, and ends the case.
-func (r *recorder) Fatalf(format string, args ...any) {
-	r.Errorf(format, args...)
-	runtime.Goexit()
 }
 
 // simulate runs a store on the Backend, for a number of seeds. The finding's check is "" if all went

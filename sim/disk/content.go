@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	pageBytes = 1 << 10
+	pageBytes = 1 << 9
 	nodePages = 16
 	nodeBytes = pageBytes * nodePages
 	// maxFileBytes bounds the table that one write far out asks for.
@@ -17,7 +17,9 @@ const (
 type page = [pageBytes]byte
 
 // token stands for the one content that may change a page or a table in place.
-type token struct{ _ byte }
+type token struct {
+	small [4]*node // room for the table of a small file
+}
 
 // node is a stretch of a file. Pages that are nil read as zeros.
 type node struct {
@@ -104,11 +106,49 @@ func (n *node) write(p []byte, within int, keep bool) {
 	}
 }
 
+// zero is write for count zeros, which take no memory.
+func (c *content) zero(off, count int64) {
+	end := off + count
+	c.own(int((end-1)/nodeBytes) + 1)
+	c.size = max(c.size, end)
+	for off < end {
+		index, within := int(off/nodeBytes), int(off%nodeBytes)
+		k := min(int(end-off), nodeBytes-within)
+		switch {
+		case k == nodeBytes:
+			c.root[index] = nil
+		case c.root[index] != nil:
+			c.ownNode(index).zero(within, within+k)
+		}
+		off += int64(k)
+	}
+}
+
+// zero zeroes what lies from within up to end, in an owned node.
+func (n *node) zero(within, end int) {
+	for within < end {
+		index, at := within/pageBytes, within%pageBytes
+		k := min(end-within, pageBytes-at)
+		switch {
+		case k == pageBytes:
+			n.pages[index] = nil
+			n.owned &^= 1 << index
+		case n.pages[index] != nil:
+			clear(n.ownPage(index)[at : at+k])
+		}
+		within += k
+	}
+}
+
 // own makes the table of nodes the content's own, with room for count of them.
 func (c *content) own(count int) {
 	if c.token == nil {
 		c.token = &token{}
-		c.root = append(make([]*node, 0, max(count, len(c.root))), c.root...)
+		room := c.token.small[:0]
+		if most := max(count, len(c.root)); most > cap(room) {
+			room = make([]*node, 0, most)
+		}
+		c.root = append(room, c.root...)
 	}
 	for len(c.root) < count {
 		if cap(c.root) < count {
@@ -164,22 +204,7 @@ func (c *content) truncate(size int64) {
 	}
 	if within := int(size % nodeBytes); within > 0 && count <= len(c.root) && c.root[count-1] != nil {
 		c.own(count)
-		c.ownNode(count - 1).cut(within)
-	}
-}
-
-// cut zeroes what lies at within and beyond, in an owned node.
-func (n *node) cut(within int) {
-	index, at := within/pageBytes, within%pageBytes
-	if at > 0 {
-		if n.pages[index] != nil {
-			clear(n.ownPage(index)[at:])
-		}
-		index++
-	}
-	for ; index < nodePages; index++ {
-		n.pages[index] = nil
-		n.owned &^= 1 << index
+		c.ownNode(count-1).zero(within, nodeBytes)
 	}
 }
 

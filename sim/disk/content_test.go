@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestContent: random writes, truncations and snapshots against plain slices. Equal bytes hash
+// TestContent: random writes, fills, truncations and snapshots against plain slices. Equal bytes hash
 // equal, and a snapshot never changes.
 func TestContent(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -33,6 +33,13 @@ func TestContent(t *testing.T) {
 			} else {
 				pairs[rng.IntN(len(pairs))] = q
 			}
+		case 2:
+			n++
+			p.c.zero(off, int64(n))
+			if grow := int(off) + n - len(p.want); grow > 0 {
+				p.want = append(p.want, make([]byte, grow)...)
+			}
+			clear(p.want[off:][:n])
 		default:
 			data := bytes.Repeat([]byte{byte(step)}, n)
 			p.c.write(data, off, step%2 == 0)

@@ -52,7 +52,10 @@ func (d *Disk) powerCut(j judge) Loss {
 		}
 		n.cache, n.diverged = n.medium.snapshot(), false
 	}
-	d.names, d.images = d.durable, nil
+	if d.ranges {
+		d.tellNameless(&loss)
+	}
+	d.names, d.alone, d.images = d.durable, false, nil
 	d.kill()
 	return loss
 }
@@ -67,20 +70,26 @@ func (d *Disk) cutNames(j judge, loss *Loss) {
 		}
 		loss.Names = append(loss.Names, NameLoss{Name: m.name, Removed: m.gone, Kept: keep})
 	}
-	d.moves = nil
+	d.synced()
+}
+
+// synced empties the list of moves: durable has them, or has lost them.
+func (d *Disk) synced() {
+	clear(d.moves)
+	d.moves = d.moves[:0]
 }
 
 // settle applies to a file's medium what the judge leaves of its unsynced operations.
 func (d *Disk) settle(n *inode, j judge, loss *Loss) {
-	count := FileLoss{Name: n.name, SizeBefore: n.cache.size}
+	count := FileLoss{Name: n.name, SizeBefore: n.cache.size, tell: d.ranges && loss != nil}
 	switch all := j.whole(n); {
 	case all == dropped:
 		for i := range n.pending {
-			count.Dropped += int64(len(n.pending[i].data))
+			count.add(n.pending[i].off, int64(len(n.pending[i].data)), dropped)
 		}
 	case all == kept && !n.diverged:
 		for i := range n.pending {
-			count.Kept += int64(len(n.pending[i].data))
+			count.add(n.pending[i].off, int64(len(n.pending[i].data)), kept)
 		}
 		n.medium = n.cache.snapshot()
 	default:
@@ -119,8 +128,8 @@ func (d *Disk) settleWrite(n *inode, i int, size int64, j judge, count *FileLoss
 		off := o.off + int64(at)
 		next := min(at+int(sectorBytes-off%sectorBytes), len(o.data))
 		verdict := j.piece(n, i, part, off/sectorBytes)
+		count.add(off, int64(next-at), verdict)
 		if verdict == kept {
-			count.Kept += int64(next - at)
 			size = max(size, o.off+int64(next))
 			at = next
 			continue
@@ -130,9 +139,6 @@ func (d *Disk) settleWrite(n *inode, i int, size int64, j judge, count *FileLoss
 			_, seed := j.filler(n, off/sectorBytes)
 			n.medium.write(tear(o.data[at:next], mix(seed^uint64(part))), off, true)
 			size = max(size, o.off+int64(next))
-			count.Torn += int64(next - at)
-		} else {
-			count.Dropped += int64(next - at)
 		}
 		at, run = next, next
 	}

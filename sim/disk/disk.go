@@ -17,8 +17,8 @@ import (
 //
 // Invariants:
 //
-//  1. names and durable are sorted and never changed in place; names is durable with moves
-//     applied in order.
+//  1. names and durable are sorted; names is durable with moves applied in order. durable is never
+//     changed in place, and names only while alone says that nobody shares it.
 //  2. Of each inode that did not diverge, cache is medium with pending applied in order.
 //  3. Sequence numbers grow from operation to operation, over all files and names.
 type Disk struct {
@@ -26,6 +26,7 @@ type Disk struct {
 	epoch    atomic.Uint64 // lives ended; changed under mu
 	profile  Profile
 	names    []entry  // as processes see them
+	alone    bool     // names is no one's but the disk's, and not durable
 	durable  []entry  // as the medium has them
 	moves    []move   // what SyncDir has not covered
 	orphans  []*inode // without a name, but open
@@ -37,6 +38,8 @@ type Disk struct {
 
 	exclusive bool
 	shared    int
+
+	ranges bool // see TellRanges
 
 	images *images // of States; nil when something has changed
 }
@@ -75,6 +78,7 @@ type op struct {
 	off  int64 // of a write; the new size of a truncation
 	data []byte
 	cut  bool // a truncation
+	zero bool // data is zeros, and perhaps long
 }
 
 // end is the size that the operation gives to a file of a size.
@@ -86,9 +90,12 @@ func (o *op) end(size int64) int64 {
 }
 
 func (o *op) apply(c *content) {
-	if o.cut {
+	switch {
+	case o.cut:
 		c.truncate(o.off)
-	} else {
+	case o.zero:
+		c.zero(o.off, int64(len(o.data)))
+	default:
 		c.write(o.data, o.off, true)
 	}
 }
@@ -287,10 +294,27 @@ func (d *Disk) move(m move) uint64 {
 	d.seq++
 	m.seq = d.seq
 	d.moves = append(d.moves, m)
-	d.names = m.with(d.names)
+	d.rename(&m)
 	d.inflight = append(d.inflight, d.seq)
 	d.images = nil
 	return d.seq
+}
+
+// rename applies a move to names.
+func (d *Disk) rename(m *move) {
+	if !d.alone {
+		const more = 4 // names that will follow
+		d.names, d.alone = append(make([]entry, 0, len(d.names)+more), d.names...), true
+	}
+	i, found := search(d.names, m.name)
+	switch {
+	case found && m.gone:
+		d.names = slices.Delete(d.names, i, i+1)
+	case found:
+		d.names[i].node = m.node
+	case !m.gone:
+		d.names = slices.Insert(d.names, i, entry{m.name, m.node})
+	}
 }
 
 // do adds a write or a truncation to a file.

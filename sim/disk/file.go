@@ -83,7 +83,8 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	if write == int64(len(p)) && err == nil && d.astray(w, n, p, off) {
 		seq = d.do(n, op{off: max(n.cache.size, off+write), cut: true})
 	} else {
-		seq = d.do(n, op{off: off, data: retained(p[:write])})
+		data, zero := retained(p[:write])
+		seq = d.do(n, op{off: off, data: data, zero: zero})
 		n.mend(off, write, d.profile.Sector)
 	}
 	if err := f.m.endMove(o, seq, err); err != nil {
@@ -96,12 +97,12 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 var zeroes [256 << 10]byte
 
 // retained returns the bytes of a write so that they can be kept and must not be changed. Those that only
-// fill a file, which are many, take no memory.
-func retained(p []byte) []byte {
+// fill a file, which are many, take no memory: zero reports that.
+func retained(p []byte) (kept []byte, zero bool) {
 	if len(p) >= pageBytes && len(p) <= len(zeroes) && bytes.Equal(p, zeroes[:len(p)]) {
-		return zeroes[:len(p):len(p)]
+		return zeroes[:len(p):len(p)], true
 	}
-	return slices.Clone(p)
+	return slices.Clone(p), false
 }
 
 // Truncate implements backends.File.

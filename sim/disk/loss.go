@@ -1,7 +1,9 @@
 package disk
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +21,97 @@ type FileLoss struct {
 	Torn       int64 // in pieces that were cut short
 	SizeBefore int64 // as the process saw it
 	SizeAfter  int64
+	// Ranges are the unsynced bytes by what became of them, in order of offset, if the disk was told
+	// to TellRanges. Where several writes wrote a byte, it counts for the last of them.
+	Ranges []Range
+
+	tell bool
+}
+
+// Range are bytes of a file that one thing became of.
+type Range struct {
+	Off, Len int64 // bytes
+	Fate     Fate
+}
+
+// Fate is what became of unsynced bytes.
+type Fate uint8
+
+// The fates.
+const (
+	Dropped = Fate(dropped)
+	Kept    = Fate(kept)
+	Torn    = Fate(torn) // in a piece that was cut short, with garbage behind
+)
+
+// TellRanges has power cuts tell of each file which bytes were lost, which costs time and memory.
+func (d *Disk) TellRanges() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ranges = true
+}
+
+// tellNameless adds the unsynced bytes of files that are gone because their creation was lost.
+func (d *Disk) tellNameless(loss *Loss) {
+	for _, e := range d.names {
+		n := e.node
+		if len(n.pending) == 0 || slices.ContainsFunc(d.durable, func(o entry) bool { return o.node == n }) {
+			continue
+		}
+		f := FileLoss{Name: n.name, SizeBefore: n.cache.size, tell: true}
+		for i := range n.pending {
+			f.add(n.pending[i].off, int64(len(n.pending[i].data)), dropped)
+		}
+		loss.Files = append(loss.Files, f)
+	}
+	slices.SortStableFunc(loss.Files, func(a, b FileLoss) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// add counts what became of bytes.
+func (f *FileLoss) add(off, length int64, how fate) {
+	switch how {
+	case kept:
+		f.Kept += length
+	case torn:
+		f.Torn += length
+	default:
+		f.Dropped += length
+	}
+	if f.tell && length > 0 {
+		f.Ranges = paint(f.Ranges, Range{Off: off, Len: length, Fate: Fate(how)})
+	}
+}
+
+// paint puts r over a list of ranges, which stay in order and apart.
+func paint(all []Range, r Range) []Range {
+	end := r.Off + r.Len
+	if n := len(all) - 1; n < 0 || all[n].Off+all[n].Len <= r.Off { // nearly always: pieces of a write in order
+		if n >= 0 && all[n].Fate == r.Fate && all[n].Off+all[n].Len == r.Off {
+			all[n].Len += r.Len
+			return all
+		}
+		return append(all, r)
+	}
+	var out []Range
+	for _, x := range all {
+		if left := min(x.Len, r.Off-x.Off); left > 0 {
+			out = append(out, Range{x.Off, left, x.Fate})
+		}
+		if right := min(x.Len, x.Off+x.Len-end); right > 0 {
+			out = append(out, Range{x.Off + x.Len - right, right, x.Fate})
+		}
+	}
+	out = append(out, r)
+	slices.SortFunc(out, func(a, b Range) int { return cmp.Compare(a.Off, b.Off) })
+	joined := out[:1]
+	for _, x := range out[1:] {
+		if last := &joined[len(joined)-1]; last.Fate == x.Fate && last.Off+last.Len == x.Off {
+			last.Len += x.Len
+		} else {
+			joined = append(joined, x)
+		}
+	}
+	return joined
 }
 
 // NameLoss is what became of an unsynced Create or Remove.

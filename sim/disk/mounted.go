@@ -205,7 +205,8 @@ func (d *Disk) syncNames(w World, must mark) {
 		late -= w.Draw(late + 1)
 	}
 	if late == 0 {
-		d.durable, d.moves = d.names, nil
+		d.durable, d.alone = d.names, false
+		d.synced()
 		return
 	}
 	var left []move

@@ -1,6 +1,9 @@
 package disk
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Profile says what a disk may do. The zero value of each field is the kindest; Sector 0 means
 // 512. Rates are "once in so many calls": 0 is never, 1 always.
@@ -111,7 +114,11 @@ func (p *Profile) Quiet() Profile {
 }
 
 // Profiles returns the named profiles, from the weakest to the hardest.
-func Profiles() []Profile {
+func Profiles() []Profile { return slices.Clone(named) }
+
+var named = profiles()
+
+func profiles() []Profile {
 	kind := Profile{Name: "kind", Sector: 4096, AtomicSectors: true, Ordered: true}
 	sector := Profile{Name: "sector", Sector: 512, AtomicSectors: true, NamesApart: true}
 	torn := Profile{
@@ -140,9 +147,9 @@ func Profiles() []Profile {
 
 // ProfileNamed returns the profile of a name, and whether there is one.
 func ProfileNamed(name string) (Profile, bool) {
-	for _, p := range Profiles() {
-		if p.Name == name {
-			return p, true
+	for i := range named {
+		if named[i].Name == name {
+			return named[i], true
 		}
 	}
 	return Profile{}, false

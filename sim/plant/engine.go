@@ -10,7 +10,7 @@ var engineBugs = []Bug{
 			Old:  "\t\tid, err = tx.nextKeyspaceID()\n",
 			New: `		id, err = tx.nextKeyspaceID()
 		if planted("bulk-load-shadowed") {
-			tx.writes = nil
+			tx.writes = writeSet{}
 		}
 `,
 		}},

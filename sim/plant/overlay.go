@@ -229,11 +229,16 @@ func Build(ctx context.Context, root, pkg, out string) error {
 
 // Go runs a go command (build, vet, test) in root with the planted sources in place of the
 // checkout's: args begin with its name. What it prints is in the error if it fails.
-func Go(ctx context.Context, root string, args ...string) (err error) {
+func Go(ctx context.Context, root string, args ...string) error {
 	o, err := NewOverlay(root)
 	if err != nil {
 		return err
 	}
+	return o.run(ctx, root, args)
+}
+
+// run runs a go command with the overlay's sources in place of the checkout's.
+func (o Overlay) run(ctx context.Context, root string, args []string) (err error) {
 	dir, err := os.MkdirTemp("", "aegis-plant-")
 	if err != nil {
 		return fmt.Errorf("plant: %w", err)

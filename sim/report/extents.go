@@ -143,7 +143,7 @@ func (d *disk) decide(x, i int, losses []Loss) {
 type taken struct {
 	file   string
 	ranges []extent // in order of offset; neighbours of the same fate are one
-	names  []Fate
+	names  []Loss
 }
 
 // takenBy lists what crash i decided, by file.
@@ -163,7 +163,7 @@ func (d *disk) takenBy(i int) []taken {
 	}
 	for _, l := range d.names[i] {
 		t := get(l.File)
-		t.names = append(t.names, l.Fate)
+		t.names = append(t.names, l)
 	}
 	var all []taken
 	for _, t := range byFile {

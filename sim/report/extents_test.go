@@ -69,7 +69,7 @@ func fateScript(t *testing.T, text string) *Run {
 			at := s.add(trace.Crash, "world", "", "power cut")
 			for words := strings.Fields(rest); len(words) > 0; words = words[4:] {
 				fmt.Sscan(strings.Join(words[:4], " "), &file, &off, &length, &fate)
-				r.Losses = append(r.Losses, Loss{at, file, off, length, Fate(slices.Index(fateNames[:], fate))})
+				r.Losses = append(r.Losses, Loss{Crash: at, File: file, Off: off, Len: length, Fate: Fate(slices.Index(fateNames[:], fate))})
 			}
 		default:
 			t.Fatalf("no call %q", call)

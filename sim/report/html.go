@@ -71,7 +71,7 @@ type page struct {
 	Lanes    []pageLane
 	Events   [][eventFields]int64
 	Extents  [][6]int64 // file, off, len, written by, decided by, fate
-	Names    [][3]int64 // crash, file, fate
+	Names    [][4]int64 // crash, file, fate, 1 for the removal
 	Bars     [][4]int64 // lane, first and last event, 1 if it ended by itself
 }
 
@@ -135,7 +135,7 @@ func newPage(r *Run) *page {
 		Title: clean(r.Title), Token: clean(r.Token), Profile: clean(r.Profile), Seed: strconv.FormatUint(r.Seed, 10),
 		Check: clean(r.Check), Failure: clean(r.Failure), Lives: r.lives(), Failed: r.failed(),
 		Evidence: append([]int{}, r.Evidence...), Fates: fateNames[:],
-		Commands: [][2]string{}, Events: [][eventFields]int64{}, Extents: [][6]int64{}, Names: [][3]int64{},
+		Commands: [][2]string{}, Events: [][eventFields]int64{}, Extents: [][6]int64{}, Names: [][4]int64{},
 	}
 	if p.Failure == "" && p.Failed >= 0 {
 		p.Failure = clean(r.Events[p.Failed].Text)
@@ -163,7 +163,11 @@ func newPage(r *Run) *page {
 	}
 	for _, l := range r.Losses {
 		if l.Len == 0 {
-			p.Names = append(p.Names, [3]int64{int64(l.Crash), names.id(clean(l.File)), int64(l.Fate)})
+			removal := int64(0)
+			if l.Removal {
+				removal = 1
+			}
+			p.Names = append(p.Names, [4]int64{int64(l.Crash), names.id(clean(l.File)), int64(l.Fate), removal})
 		}
 	}
 	p.Bars = lanes.bars(r.Events)

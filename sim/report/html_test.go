@@ -132,6 +132,37 @@ func TestPageInBrowser(t *testing.T) {
 	}
 }
 
+// TestPagePicturesLosses: at a crash each file is a bar, with what was lost where it was, and in words.
+func TestPagePicturesLosses(t *testing.T) {
+	r := sampleRun()
+	crash := r.Losses[0].Crash
+	for i := range 10 { // more than are listed
+		off := int64(20000 + 1000*i)
+		r.Events[crash-1] = trace.Event{Step: 1, Life: 1, Kind: trace.IO, From: "walwriter", To: "wal-00000001", Text: "write", Off: 20000, Len: 10000}
+		r.Losses = append(r.Losses, Loss{Crash: crash, File: "wal-00000001", Off: off, Len: 500, Fate: Dropped})
+	}
+	dom := open(t, pageOf(t, r), fmt.Sprintf("#e%d", crash), 1400, 2400)
+	_, panel, _ := strings.Cut(dom, "What this did to the disk")
+	file := regexp.MustCompile(`(?s)<span>wal-00000001</span>.*?</ul>`).FindString(panel)
+	for _, want := range []string{
+		`<rect class="s-lost" x="10.24%" width="13.65`, `<rect class="s-torn" x="23.89`, `<rect class="s-kept" x="3.41`, `<rect class="s-synced" x="0%"`,
+		`<span>0</span><span>30,000</span>`, `<li class="t-lost">3072–7167 (4096 B) lost</li>`, `<li class="t-torn">7168–9215 (2048 B) torn</li>`,
+		`<li class="t-kept">1024–3071 (2048 B) kept</li>`, `<li class="t-doubt">20500–20999 (500 B) in doubt</li>`, `<li>and 15 more</li>`,
+	} {
+		if !strings.Contains(file, want) {
+			t.Errorf("the picture lacks %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(file)
+	}
+	for _, want := range []string{"creation lost, 16 KiB in doubt", "removal kept"} {
+		if !strings.Contains(panel, want) {
+			t.Errorf("the panel lacks %s", want)
+		}
+	}
+}
+
 // TestPageKeepsToTheViewport: a long run is drawn only where it is in sight, at every width.
 func TestPageKeepsToTheViewport(t *testing.T) {
 	text := pageOf(t, longRun(5000))

@@ -30,8 +30,18 @@ type Loss struct {
 	Crash int    // index of the Crash event in Run.Events
 	File  string // as in the events
 	Off   int64  // bytes
-	Len   int64  // bytes; 0 means the file's name: its creation, renaming or removal
+	Len   int64  // bytes; 0 means the file's name: its creation or its removal
 	Fate  Fate
+	// Removal says of a name that its removal had the Fate, not its creation.
+	Removal bool
+}
+
+// entry is the word for what happened to a file's name.
+func (l *Loss) entry() string {
+	if l.Removal {
+		return "removal"
+	}
+	return "creation"
 }
 
 // Fate is what became of bytes that were written.

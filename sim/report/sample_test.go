@@ -89,10 +89,11 @@ func sampleRun() Run {
 		Check: "recovery prefix", Events: s.events, Evidence: []int{promised},
 		Failure: "the state equals no prefix with every acknowledged commit:\nseq 3 was answered at step 114 and is absent",
 		Losses: []Loss{
-			{crash, log, 1024, 2048, Kept},
-			{crash, log, 3072, 4096, Dropped},
-			{crash, log, 7168, 2048, Torn},
-			{crash, "table-0002", 0, 0, Dropped},
+			{Crash: crash, File: log, Off: 1024, Len: 2048, Fate: Kept},
+			{Crash: crash, File: log, Off: 3072, Len: 4096, Fate: Dropped},
+			{Crash: crash, File: log, Off: 7168, Len: 2048, Fate: Torn},
+			{Crash: crash, File: "table-0002", Fate: Dropped},
+			{Crash: crash, File: "table-0001", Fate: Kept, Removal: true},
 		},
 	}
 }

@@ -158,15 +158,15 @@ func (t *teller) crash(i int) {
 		}
 	}
 	if lines > most {
-		t.field("", fmt.Sprintf("%d more ranges", lines-most))
+		t.field("", fmt.Sprintf("and %d more", lines-most))
 	}
 }
 
 // takenWords says, range by range, what a crash did to a file.
 func takenWords(file taken) []string {
 	var all []string
-	for _, fate := range file.names {
-		all = append(all, fmt.Sprintf("%s: the name %s", clean(file.file), fate))
+	for _, l := range file.names {
+		all = append(all, fmt.Sprintf("%s: its %s %s", clean(file.file), l.entry(), l.Fate))
 	}
 	for _, x := range file.ranges {
 		all = append(all, fmt.Sprintf("%s: %s %s", clean(file.file), span(x.off, x.len), x.fate))

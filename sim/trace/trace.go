@@ -1,7 +1,9 @@
 package trace
 
 import (
+	"bytes"
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -90,7 +92,29 @@ func (l *Log) MixString(s string) {
 }
 
 // MixBytes adds the bytes of a write to the hash.
-func (l *Log) MixBytes(b []byte) { l.Mix(xxhash.Sum64(b)) }
+func (l *Log) MixBytes(b []byte) { l.Mix(sum(b)) }
+
+// Writes that only fill a file are many, and large: what their hashes are is remembered.
+const zeroPiece = 4 << 10
+
+var (
+	zeroes   [256 << 10]byte                          // never written to
+	zeroSums [len(zeroes)/zeroPiece + 1]atomic.Uint64 // of so many pieces; 0: not known
+)
+
+// sum is xxhash.Sum64.
+func sum(b []byte) uint64 {
+	if len(b) == 0 || len(b) > len(zeroes) || len(b)%zeroPiece != 0 || !bytes.Equal(b, zeroes[:len(b)]) {
+		return xxhash.Sum64(b)
+	}
+	known := &zeroSums[len(b)/zeroPiece]
+	if h := known.Load(); h != 0 {
+		return h
+	}
+	h := xxhash.Sum64(b)
+	known.Store(h)
+	return h
+}
 
 // Hash is the hash of all that was added.
 func (l *Log) Hash() uint64 { return l.hash }

@@ -16,6 +16,7 @@ func BenchmarkSwitch(b *testing.B) {
 	}{{"2", 2, false}, {"8", 8, false}, {"8strict", 8, true}} {
 		b.Run(c.name, func(b *testing.B) {
 			w := New(Config{Seed: 1, Log: &trace.Log{}, Strategy: Strategy{Yield: 1}, Strict: c.strict, MaxSteps: 1 << 40})
+			defer w.Close()
 			defer w.Reap()
 			var left int
 			b.ReportAllocs()
@@ -43,6 +44,7 @@ func BenchmarkTask(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(1, Strategy{})
+			defer w.Close()
 			b.ReportAllocs()
 			for range b.N {
 				w.Live(CrashAt{}, false, func() {

@@ -62,9 +62,11 @@ func stays(seed uint64, drop string) float64 {
 	with := &work{w: newWorld(seed, s)}
 	with.run()
 	with.w.Reap()
+	with.w.Close()
 	without := &work{w: newWorld(seed, s), skip: drop}
 	without.run()
 	without.w.Reap()
+	without.w.Close()
 	same := 0
 	for at, choice := range without.choices {
 		if with.choices[at] == choice {
@@ -90,6 +92,7 @@ func TestFilters(t *testing.T) {
 	all := &work{w: newWorld(4, busyWork)}
 	all.run()
 	all.w.Reap()
+	all.w.Close()
 	keys := all.w.Preempts()
 	if len(keys) < 50 {
 		t.Fatalf("only %d preemptions", len(keys))
@@ -97,12 +100,14 @@ func TestFilters(t *testing.T) {
 	same := &work{w: New(Config{Seed: 4, Strategy: busyWork, Log: &trace.Log{}, Preempts: set(keys)})}
 	same.run()
 	same.w.Reap()
+	same.w.Close()
 	if !slices.Equal(same.w.Preempts(), keys) || !maps.Equal(same.choices, all.choices) || same.w.cfg.Log.Hash() != all.w.cfg.Log.Hash() {
 		t.Error("a run that keeps all is another run")
 	}
 	none := &work{w: New(Config{Seed: 4, Strategy: busyWork, Log: &trace.Log{}, Preempts: Filter{}})}
 	none.run()
 	none.w.Reap()
+	none.w.Close()
 	if len(none.w.Preempts()) != 0 {
 		t.Errorf("%d preemptions, none was kept", len(none.w.Preempts()))
 	}
@@ -110,6 +115,7 @@ func TestFilters(t *testing.T) {
 	some := &work{w: New(Config{Seed: 4, Strategy: busyWork, Log: &trace.Log{}, Preempts: half})}
 	some.run()
 	some.w.Reap()
+	some.w.Close()
 	for _, key := range some.w.Preempts() {
 		if !half[key] {
 			t.Errorf("preemption %x was not kept", key)
@@ -146,6 +152,7 @@ func TestCrashAtBoundary(t *testing.T) {
 		begun, returned := 0, 0
 		out := w.Live(CrashAt{IO: io}, false, func() { calls(w, 10, &begun, &returned) }, endless, endless)
 		w.Reap()
+		w.Close()
 		if io == 21 { // there are two boundaries a call
 			if out.Crashed || returned != 10 || out.IO != 20 {
 				t.Errorf("it crashed behind its last boundary: %+v", out)
@@ -167,6 +174,7 @@ func TestCrashAtStep(t *testing.T) {
 			}
 		}, endless, endless)
 		w.Reap()
+		w.Close()
 		if !out.Crashed || out.Steps != step {
 			t.Errorf("step %d: %+v", step, out)
 		}
@@ -180,6 +188,7 @@ func TestCrashOnce(t *testing.T) {
 		begun, returned := 0, 0
 		out := w.Live(CrashAt{Once: 20}, false, func() { calls(w, 100, &begun, &returned) }, endless, endless)
 		w.Reap()
+		w.Close()
 		return w, out
 	}
 	crashed, sum := 0, int64(0)
@@ -216,6 +225,7 @@ func TestStrike(t *testing.T) {
 			}
 		}, endless, endless)
 		w.Reap()
+		w.Close()
 		return n, told, w.Faults()
 	}
 	if n, _, _ := strikes(0, false, nil); n != 0 {

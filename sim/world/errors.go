@@ -8,15 +8,20 @@ import (
 
 // StallError: nothing can run, and no timer will change that; or the life took too many steps.
 type StallError struct {
-	Tasks []string // each with what it waits for
+	Waits []string // who waits for whom: a cycle first, if there is one
+	Tasks []string // each with where it stands
 	Steps int64    // above zero: so many steps went by
 }
 
 func (e *StallError) Error() string {
+	text := "all tasks wait, and no timer is set:"
 	if e.Steps > 0 {
-		return fmt.Sprintf("the life did not end within %d steps:\n  %s", e.Steps, strings.Join(e.Tasks, "\n  "))
+		text = fmt.Sprintf("the life did not end within %d steps:", e.Steps)
 	}
-	return "all tasks wait, a wake-up was lost or they wait for each other:\n  " + strings.Join(e.Tasks, "\n  ")
+	if len(e.Waits) > 0 {
+		text += "\n  " + strings.Join(e.Waits, "\n  ") + "\nwhere they stand:"
+	}
+	return text + "\n  " + strings.Join(e.Tasks, "\n  ")
 }
 
 // ForeignError: a goroutine that the world did not start called the store.
@@ -54,14 +59,16 @@ func (w *World) describe() []string {
 
 // state asks a task where it stands.
 func (w *World) state(t *task) string {
-	if t.yield == nil {
+	if t.co == nil {
 		return "has not begun"
 	}
 	w.asking, w.current = true, t
-	t.resume()
+	t.co.resume()
 	w.asking, w.current = false, nil
 	where := strings.Join(places(t.pcs), " ← ")
 	switch {
+	case where == "" && t.actor != nil && t.actor.Pending():
+		return "was not woken, though messages wait for it"
 	case where == "":
 		return "is idle: nothing was sent to it"
 	case t.canRun():

@@ -40,14 +40,21 @@ func (w *World) Park(ctx context.Context, event func() bool) {
 
 // giveWay lets the scheduler choose. It does not return to a life that is over.
 func (w *World) giveWay() {
+	if !w.pause() {
+		runtime.Goexit()
+	}
+}
+
+// pause is giveWay, and returns to a life that is over: it reports whether it goes on.
+func (w *World) pause() bool {
 	t := w.current
-	for t.yield(struct{}{}) {
+	for t.co.yield(struct{}{}) {
 		if !w.asking {
-			return
+			return !w.dead
 		}
 		t.stand()
 	}
-	runtime.Goexit()
+	return false
 }
 
 // MustLive ends the calling task if its life is over, and refuses goroutines that are not tasks.
@@ -78,7 +85,7 @@ func (w *World) refuse() {
 func (t *task) owns() bool {
 	var here byte
 	place := uintptr(unsafe.Pointer(&here))
-	known := &t.places[place>>3%uintptr(len(t.places))]
+	known := &t.co.places[place>>3%uintptr(len(t.co.places))]
 	if *known == place {
 		return true
 	}
@@ -152,10 +159,13 @@ func (w *World) Words() bool { return w.cfg.Words }
 
 // Start implements actors.Runtime: an actor takes Turns when it was woken.
 func (w *World) Start(a actors.Actor) {
-	woken := func() bool { return len(a.Woken()) > 0 || isClosed(a.Stopping()) }
+	wake, stop := a.Woken(), a.Stopping()
+	woken := func() bool { return len(wake) > 0 || isClosed(stop) }
 	w.Go(a.Name(), false, func() {
 		for {
-			w.Park(background, woken)
+			if !w.rest(woken) {
+				return
+			}
 			if len(a.Woken()) == 0 {
 				break
 			}
@@ -169,6 +179,21 @@ func (w *World) Start(a actors.Actor) {
 		w.check(a)
 		a.Ended()
 	})
+	w.tasks[len(w.tasks)-1].actor = a
+}
+
+// rest is Park for an actor that waits to be woken: at the end of the life it returns, and answers
+// false.
+func (w *World) rest(woken func() bool) bool {
+	w.MustLive()
+	if woken() && !w.preempt(w.cfg.Strategy.Wait) {
+		return true
+	}
+	t := w.current
+	t.event, t.resting = woken, true
+	live := w.pause()
+	t.resting = false
+	return live
 }
 
 // batch draws how many messages a Turn drains.

@@ -3,9 +3,9 @@ package world
 import (
 	"context"
 	"fmt"
-	"iter"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -74,7 +74,9 @@ type World struct {
 	current *task
 	names   map[string]int // tasks of this life so far, by name
 	timers  timers
-	ready   []*task // scratch
+	ready   []*task      // scratch
+	spare   []*coroutine // that run no task
+	closed  bool
 
 	dead    bool
 	over    error // why the life is over, if it is a failure
@@ -97,24 +99,25 @@ type World struct {
 	ownCalls   bool
 }
 
-// task is one coroutine.
+// task is what one coroutine runs.
 type task struct {
-	name   string
-	id     uint64 // of its name: the same whatever others there are
-	client bool
-	engine bool   // runs none but the engine's code
-	op     uint64 // key of its present operation; an actor's is that of the client that ran last
-	yields uint64 // within op
-	resume func() (struct{}, bool)
-	stop   func()
-	yield  func(struct{}) bool
-	event  func() bool     // nil: can run
-	ctx    context.Context // nil: none
-	low    uint64          // priority; the lower runs first
-	gone   bool
-	whole  bool         // its function returned
-	places *[32]uintptr // with Strict: on its stack, see owns
-	pcs    []uintptr    // where it stands, once it was asked
+	name    string
+	id      uint64 // of its name: the same whatever others there are
+	client  bool
+	engine  bool   // runs none but the engine's code
+	op      uint64 // key of its present operation; an actor's is that of the client that ran last
+	yields  uint64 // within op
+	f       func()
+	co      *coroutine      // nil: it has not begun
+	resting bool            // an actor that waits to be woken
+	event   func() bool     // nil: can run
+	ctx     context.Context // nil: none
+	low     uint64          // priority; the lower runs first
+	whole   bool            // its function returned
+	pcs     []uintptr       // where it stands, once it was asked
+	on      string          // whose doing it waits for, see Wait
+	what    string
+	actor   actors.Actor // that it runs; nil: none
 }
 
 // New returns a World in which nothing has happened.
@@ -168,10 +171,11 @@ func (w *World) Steps() int64 { return w.steps }
 
 // Go starts a task. A client's operations are told apart by BeginOp.
 func (w *World) Go(name string, client bool, f func()) {
-	w.names[name]++
-	t := &task{name: name, client: client, id: hash(hashString(name), uint64(w.names[name]))}
-	if w.names[name] > 1 {
-		t.name = fmt.Sprintf("%s#%d", name, w.names[name])
+	n := w.names[name] + 1
+	w.names[name] = n
+	t := &task{name: name, client: client, f: f, id: hash(hashString(name), uint64(n))}
+	if n > 1 {
+		t.name = name + "#" + strconv.Itoa(n)
 	}
 	t.op = hash(t.id, uint64(w.life))
 	t.low = hash(w.cfg.Seed^w.cfg.Salt, t.id) >> 2
@@ -180,22 +184,15 @@ func (w *World) Go(name string, client bool, f func()) {
 		t.low = w.order
 	}
 	t.engine = !client && name != "main"
-	t.resume, t.stop = iter.Pull(func(yield func(struct{}) bool) {
-		t.yield = yield
-		w.taskBody(t, f)
-	})
 	w.tasks = append(w.tasks, t)
 }
 
 // taskBody runs a task. A goroutine is a task's if this is on its stack, see onTask.
 //
 //go:noinline
-func (w *World) taskBody(t *task, f func()) {
-	if w.cfg.Strict {
-		t.places = new([32]uintptr)
-	}
+func (w *World) taskBody(t *task) {
 	defer w.ended(t)
-	f()
+	t.f()
 	t.whole = true
 }
 
@@ -256,10 +253,9 @@ func (w *World) loop(done func() bool) {
 		} else if next.op != w.lastOp {
 			next.op, next.yields = w.lastOp, 0
 		}
-		_, more := next.resume()
+		more := w.run(next)
 		w.current = nil
 		if !more {
-			next.gone = true
 			w.tasks = slices.DeleteFunc(w.tasks, func(t *task) bool { return t == next })
 		}
 		if w.crashed || w.over != nil {
@@ -282,7 +278,7 @@ func (w *World) step() bool {
 		return false
 	}
 	if n > w.cfg.MaxSteps {
-		w.over = &StallError{Tasks: w.describe(), Steps: n}
+		w.over = &StallError{Waits: w.waits(), Tasks: w.describe(), Steps: n}
 		return false
 	}
 	return true
@@ -308,7 +304,7 @@ func (w *World) pick() *task {
 				if w.idle() {
 					return nil
 				}
-				w.over = &StallError{Tasks: w.describe()}
+				w.over = &StallError{Waits: w.waits(), Tasks: w.describe()}
 				return nil
 			}
 			continue
@@ -321,29 +317,6 @@ func (w *World) pick() *task {
 		w.cfg.Log.Mix(t.id)
 		return t
 	}
-}
-
-// Reap ends every task where it stands. Deferred functions run; their waits and their I/O end them
-// at once.
-func (w *World) Reap() {
-	w.dead = true
-	for len(w.tasks) > 0 {
-		t := w.tasks[0]
-		w.tasks = w.tasks[1:]
-		if t.yield == nil { // it never ran
-			t.stop()
-			continue
-		}
-		// stop hands the Goexit on to its caller, so each task is ended on a goroutine of its own.
-		ended := make(chan struct{})
-		w.current = t
-		go func() {
-			defer close(ended)
-			t.stop()
-		}()
-		<-ended
-	}
-	w.current = nil
 }
 
 var _ actors.Runtime = (*World)(nil)

@@ -24,6 +24,7 @@ func newWorld(seed uint64, s Strategy) *World {
 
 // live runs one life in which main starts the tasks, to the end of all of them.
 func live(w *World, main func()) Life {
+	defer w.Close()
 	defer w.Reap()
 	return w.Live(CrashAt{}, false, main, endless, endless)
 }
@@ -280,19 +281,14 @@ func reap(t *testing.T, w *World) {
 	}, endless, func() bool { return true })
 	w.Go("never began", true, func() { past++ })
 	w.Reap()
+	w.Close()
 	if deferred != 8 || past != 0 || recovered != 0 {
 		t.Errorf("%d deferred functions ran, want 8; %d got past a yield, %d saw the end by recover", deferred, past, recovered)
 	}
 	if len(w.tasks) != 0 || w.current != nil || w.Over() != nil {
 		t.Errorf("%d tasks are left, the failure is %v", len(w.tasks), w.Over())
 	}
-	for range 1000 { // coroutines end a moment after they were stopped
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		runtime.Gosched()
-	}
-	t.Errorf("%d goroutines, before it were %d", runtime.NumGoroutine(), before)
+	settles(t, before)
 }
 
 func TestStall(t *testing.T) {
@@ -322,6 +318,7 @@ func waitsForSecond(w *World) {
 // A life that idles may end, if the caller says so.
 func TestIdle(t *testing.T) {
 	w := newWorld(1, Strategy{})
+	defer w.Close()
 	defer w.Reap()
 	out := w.Live(CrashAt{}, false, func() { w.Park(background, endless) }, endless, func() bool { return true })
 	if out.Err != nil || out.Crashed {

@@ -372,21 +372,40 @@ function diskAt(i) {
 		else f.parts.push([off, len, state]);
 	}
 	const section = el("section", {}, el("h3", {}, events[i][KIND] === K.crash ? "What this did to the disk" : "Bytes written, after this step"));
-	const names = new Map(run.Names.filter(([at]) => at === i).map(([, file, fate]) => [file, fate]));
+	const names = new Map();
+	for (const [at, file, fate, removal] of run.Names)
+		if (at === i) names.set(file, (names.get(file) || []).concat((removal ? "removal " : "creation ") + run.Fates[fate]));
 	names.forEach((_, file) => { if (!files.has(file)) files.set(file, { end: 0, parts: [], last: 0, sums: Array(7).fill(0) }); });
 	const loud = f => f.sums.reduce((sum, bytes, fate) => fate === SYNCED ? sum : sum + bytes, 0) > 0;
 	const list = [...files].sort((a, b) => loud(b[1]) - loud(a[1]) || b[1].last - a[1].last);
 	for (const [file, f] of list.slice(0, 12)) {
 		const sums = run.Fates.map((name, fate) => f.sums[fate] ? size(f.sums[fate]) + " " + name : "").filter(Boolean);
-		if (names.has(file)) sums.push("name " + run.Fates[names.get(file)]);
-		const strip = svg("svg", {}), share = bytes => 100 * bytes / f.end;
-		for (const [off, len, state] of f.parts)
-			strip.append(svg("rect", { class: fateClass[state], x: share(off) + "%", width: Math.max(0.4, share(len)) + "%", y: 0, height: 12 }));
-		section.append(el("div", { class: "file" }, el("div", {}, el("span", {}, run.Strings[file] || "directory"), el("span", {}, sums.reverse().join(", "))), f.end ? strip : null));
+		if (names.has(file)) sums.push(...names.get(file));
+		section.append(el("div", { class: "file" }, el("div", {}, el("span", {}, run.Strings[file] || "directory"), el("span", {}, sums.reverse().join(", "))),
+			...f.end ? picture(f) : []));
 	}
 	if (!list.length) section.append(el("p", { class: "mono" }, "nothing"));
 	if (list.length > 12) section.append(el("p", {}, number(list.length - 12) + " more files"));
 	return section;
+}
+// picture is a bar of a file's bytes, from the first to the last that was written, with what was not synced on
+// top and named below.
+function picture(f) {
+	const strip = svg("svg", {}), share = bytes => 100 * bytes / f.end;
+	const bar = (cls, off, len, title) => {
+		const width = Math.max(2.5, share(len)); // a single lost byte is to be seen, too
+		strip.append(svg("rect", { class: cls, x: Math.min(share(off), 100 - width) + "%", width: width + "%", y: 0, height: 16 }, svg("title", {}, title)));
+	};
+	const rest = f.parts.filter(([, , state]) => state !== SYNCED).sort((a, b) => a[0] - b[0]);
+	const words = ([off, len, state]) => off + "–" + (off + len - 1) + " (" + size(len) + ") " + run.Fates[state];
+	for (const part of f.parts) if (part[2] === SYNCED) bar("s-synced", part[0], part[1], words(part));
+	for (const part of rest) {
+		bar("under", part[0], part[1], "");
+		bar(fateClass[part[2]], part[0], part[1], words(part));
+	}
+	const most = 8, list = rest.slice(0, most).map(part => el("li", { class: "t" + fateClass[part[2]].slice(1) }, words(part)));
+	if (rest.length > most) list.push(el("li", {}, "and " + number(rest.length - most) + " more"));
+	return [strip, el("div", { class: "scale" }, el("span", {}, "0"), el("span", {}, number(f.end))), list.length ? el("ul", {}, ...list) : null];
 }
 
 // ---- moving about
