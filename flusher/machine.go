@@ -129,7 +129,7 @@ func New(cfg Config) *Machine {
 	c := cfg.Checkpoint
 	m := &Machine{
 		backend: cfg.Backend, limits: cfg.Limits, cache: cfg.Cache, codec: cfg.Codec, files: cfg.Files,
-		policy: policy{fanIn: cfg.Limits.FanIn, maxRuns: cfg.Limits.MaxRuns},
+		policy: policy{fanIn: cfg.Limits.FanIn, maxRuns: cfg.Limits.MaxRuns, small: smallBottom * cfg.Limits.IndexBytes},
 		epoch:  c.Epoch, log: c.Log, number: c.Number, published: c.Number, publishedFreeze: c.Freeze,
 		settle: settle{after: cfg.Limits.SettleAfter},
 	}

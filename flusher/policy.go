@@ -15,6 +15,12 @@ import "slices"
 const (
 	bottomShareNum = 9 // bottomShare = 9/20
 	bottomShareDen = 20
+	// The bottom run is made of so many times FanIn runs: a store that is filled for the first time
+	// has few, and merging them early would take a core from the writers.
+	firstBottom = 2
+	// A bottom run of fewer than so many indexes is small: what dead versions take is little, and
+	// rewriting it every few flushes would be most of the work.
+	smallBottom = 4
 	// A merge within tiers is put off if its result would hold this share of what triggers a
 	// merge into the bottom.
 	putOffDen = 10
@@ -43,6 +49,7 @@ type plan struct {
 // policy decides which runs to merge. It is a pure function of their sizes.
 type policy struct {
 	fanIn, maxRuns int
+	small          int64 // a bottom run below this size, in bytes, is rewritten only when as much is above it
 }
 
 // pick returns the next merge to start, given runs from the newest to the oldest. A merge into
@@ -60,8 +67,10 @@ func (p policy) pick(runs []runSize, all bool) (plan, bool) {
 			return pl, true
 		}
 	}
-	if pl, ok := p.pickTier(upper, bottom); ok {
-		return pl, true
+	if bottom.tier == BottomTier || len(upper) > firstBottom*p.fanIn {
+		if pl, ok := p.pickTier(upper, bottom); ok {
+			return pl, true
+		}
 	}
 	return p.pickAny(upper)
 }
@@ -77,7 +86,7 @@ func (p policy) pickBottom(upper []runSize, bottom runSize, all bool) (plan, boo
 		return plan{}, false
 	}
 	if !all {
-		if bottom.tier != BottomTier && len(upper)-first < p.fanIn || !p.due(sum(upper[first:]), bottom, 1) {
+		if bottom.tier != BottomTier && len(upper)-first < firstBottom*p.fanIn || !p.due(sum(upper[first:]), bottom, 1) {
 			return plan{}, false
 		}
 	}
@@ -87,8 +96,12 @@ func (p policy) pickBottom(upper []runSize, bottom runSize, all bool) (plan, boo
 // due reports whether r is at least bottomShare of bottom, divided by den: by its bytes, or by
 // what its tombstones may delete.
 func (p policy) due(r, bottom runSize, den int64) bool {
-	return r.bytes*bottomShareDen*den >= bottom.bytes*bottomShareNum ||
-		r.tombstones > 0 && r.tombstones*bottomShareDen*uint64(den) >= bottom.entries*bottomShareNum
+	num := int64(bottomShareNum)
+	if bottom.bytes < p.small {
+		num = bottomShareDen
+	}
+	return r.bytes*bottomShareDen*den >= bottom.bytes*num ||
+		r.tombstones > 0 && r.tombstones*bottomShareDen*uint64(den) >= bottom.entries*uint64(num)
 }
 
 // pickTier merges runs of the lowest tier that has enough of them. They are neighbours: a run

@@ -171,7 +171,7 @@ func TestPolicyFigures(t *testing.T) {
 		{10, 10, 8}, {10, 40, 8}, {3, 20, 8}, {1, 10, 8}, {10, 40, 5},
 	} {
 		t.Run(fmt.Sprintf("space=%v,user=%v,bandwidth=%v", c.space, c.user, c.bandwidth), func(t *testing.T) {
-			s := &simulation{policy: policy{fanIn: 4, maxRuns: 32}, space: c.space * gib, step: 64 << 20, unwritten: 1}
+			s := &simulation{policy: policy{fanIn: 4, maxRuns: 32, small: 4 * flushBytes}, space: c.space * gib, step: 64 << 20, unwritten: 1}
 			for s.user < c.user*gib {
 				s.flush(flushBytes)
 				s.measure()
@@ -217,7 +217,7 @@ func TestPolicyPicks(t *testing.T) {
 	with := func(r runSize, f func(*runSize)) runSize { f(&r); return r }
 	busy := func(r *runSize) { r.busy = true }
 	blocked := func(r *runSize) { r.blocked = true }
-	p := policy{fanIn: 4, maxRuns: 32}
+	p := policy{fanIn: 4, maxRuns: 32, small: 100 * mib}
 	for _, c := range []struct {
 		name string
 		runs []runSize
@@ -230,8 +230,11 @@ func TestPolicyPicks(t *testing.T) {
 		{name: "too few", runs: append(small(3), bottom)},
 		{name: "a tier is full", runs: append(small(4), bottom), want: plan{0, 3, 1}, ok: true},
 		{name: "settling takes all", runs: append(small(2), bottom), all: true, want: plan{0, 1, BottomTier}, ok: true},
-		{name: "no bottom yet", runs: small(4), want: plan{0, 3, BottomTier}, ok: true},
-		{name: "no bottom yet, few", runs: small(3)},
+		{name: "no bottom yet", runs: small(8), want: plan{0, 7, BottomTier}, ok: true},
+		{name: "no bottom yet, few", runs: small(7)},
+		{name: "no bottom yet, one busy", runs: append(small(8), with(runSize{}, busy)), want: plan{0, 7, 1}, ok: true},
+		{name: "small bottom", runs: []runSize{{tier: 1, bytes: 90 * mib}, {tier: BottomTier, bytes: 99 * mib}}},
+		{name: "as much above a small bottom", runs: []runSize{{tier: 1, bytes: 99 * mib}, {tier: BottomTier, bytes: 99 * mib}}, want: plan{0, 0, BottomTier}, ok: true},
 		{name: "large enough for the bottom", runs: []runSize{{bytes: 10 * mib}, {tier: 1, bytes: 440 * mib}, bottom}, want: plan{0, 1, BottomTier}, ok: true},
 		{name: "not yet", runs: []runSize{{bytes: 9 * mib}, {tier: 1, bytes: 440 * mib}, bottom}},
 		{name: "tombstones", runs: []runSize{{bytes: mib, entries: 4500, tombstones: 4500}, bottom}, want: plan{0, 0, BottomTier}, ok: true},
