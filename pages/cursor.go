@@ -36,6 +36,7 @@ type Cursor struct {
 	table   int
 	path    []step // inner pages from the root down
 	ahead   readAhead
+	asked   uint32 // so that what residentLeaf asks for is read
 	err     error
 }
 
@@ -216,11 +217,34 @@ func (c *Cursor) intoTable(ctx context.Context, i int, d direction) bool {
 }
 
 func (c *Cursor) intoChild(ctx context.Context, parent *Page, i int, d direction) bool {
+	if l := c.residentLeaf(parent, i, d); l != nil {
+		return c.intoLeaf(l, d)
+	}
 	p, err := c.page(ctx, childPlace(parent, i))
 	if err != nil {
 		return c.fail(err)
 	}
 	return c.intoEdge(ctx, p, d)
+}
+
+// residentLeaf returns child i of p if it is a leaf in memory, and asks for the beginning of the
+// leaf behind it, so that it is at hand when the cursor comes there.
+func (c *Cursor) residentLeaf(p *Page, i int, d direction) *leaf {
+	leaves := p.inner.leaves
+	if leaves == nil {
+		return nil
+	}
+	l := leaves[i].Load()
+	if l == nil {
+		return nil
+	}
+	c.run.Tables[c.table].cache.hits.Add()
+	if j := i + int(d); j >= 0 && j < len(leaves) {
+		if next := leaves[j].Load(); next != nil {
+			c.asked += next.ask()
+		}
+	}
+	return l
 }
 
 // intoEdge descends from p along the edge that direction d meets first.
@@ -231,12 +255,20 @@ func (c *Cursor) intoEdge(ctx context.Context, p *Page, d direction) bool {
 			i = len(p.inner.refs) - 1
 		}
 		c.path = append(c.path, step{p, i})
+		if l := c.residentLeaf(p, i, d); l != nil {
+			return c.intoLeaf(l, d)
+		}
 		var err error
 		if p, err = c.page(ctx, childPlace(p, i)); err != nil {
 			return c.fail(err)
 		}
 	}
-	c.enter(p.leaf)
+	return c.intoLeaf(p.leaf, d)
+}
+
+// intoLeaf goes to the entry of l that direction d meets first.
+func (c *Cursor) intoLeaf(l *leaf, d direction) bool {
+	c.enter(l)
 	if c.begin >= c.end {
 		return c.lose()
 	}
@@ -254,6 +286,10 @@ func (c *Cursor) descendTo(ctx context.Context, i int, key []byte) bool {
 	for err == nil && p.kind == kindInner {
 		i := p.inner.search(key)
 		c.path = append(c.path, step{p, i})
+		if l := c.residentLeaf(p, i, forward); l != nil {
+			c.enter(l)
+			return true
+		}
 		p, err = c.page(ctx, childPlace(p, i))
 	}
 	if err != nil {
@@ -263,16 +299,23 @@ func (c *Cursor) descendTo(ctx context.Context, i int, key []byte) bool {
 	return true
 }
 
-// enter makes l the current leaf and finds which of its entries are within the bounds.
+// enter makes l, the child at the end of the path, the current leaf and finds which of its entries
+// are within the bounds. Where the separators around it tell, its keys are not looked at.
 func (c *Cursor) enter(l *leaf) {
 	c.leaf, c.begin, c.end = l, 0, int(l.count)
 	if !c.cold {
 		l.touch()
 	}
-	if c.lo != nil && string(l.key(0)) < string(c.lo) {
+	var s step
+	if n := len(c.path); n > 0 {
+		s = c.path[n-1]
+	}
+	above := c.lo == nil || s.i > 0 && string(s.page.inner.sep(s.i)) >= string(c.lo)
+	if !above && string(l.key(0)) < string(c.lo) {
 		c.begin = l.seek(c.lo)
 	}
-	if c.hi != nil && string(l.key(c.end-1)) >= string(c.hi) {
+	below := c.hi == nil || s.page != nil && s.i+1 < len(s.page.inner.refs) && string(s.page.inner.sep(s.i+1)) <= string(c.hi)
+	if !below && string(l.key(c.end-1)) >= string(c.hi) {
 		c.end = l.seek(c.hi)
 	}
 }
