@@ -70,7 +70,7 @@ func (f *flags) define(set *flag.FlagSet) {
 	set.StringVar(&f.keys, "keys", "1e6", "how many keys there are; with -growth several `numbers`, 1e6,3e6,10e6,30e6 if not set")
 	set.StringVar(&f.values, "values", "100", "size of values in `bytes`; with -growth several sizes, 10 to 1 MiB if not set:\nthere are fewer keys then, 256 MiB in all at most")
 	set.StringVar(&f.clients, "clients", "", "only these `numbers` of clients; with -growth the curve's, 1,4,16,64,256 if not set")
-	set.Int64Var(&f.cacheMiB, "cache", 256, "what an engine may keep in memory, in `MiB`")
+	set.Int64Var(&f.cacheMiB, "cache", 512, "what an engine may keep in memory, in `MiB`")
 	set.DurationVar(&f.limit, "limit", 0, "how long a measurement may take in all, with loading and closing;\n0 stands for a minute, 45 s with -quick, 15 minutes with -growth")
 	set.DurationVar(&f.within, "within", 0, "after that no measurement begins; 0 stands for 37 minutes, 4 minutes with -quick,\nand for no such limit with -growth")
 

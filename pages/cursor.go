@@ -36,6 +36,7 @@ type Cursor struct {
 	table   int
 	path    []step // inner pages from the root down
 	ahead   readAhead
+	coming  []byte // of the next leaf, what was not asked for yet
 	asked   uint32 // so that what residentLeaf asks for is read
 	err     error
 }
@@ -121,6 +122,10 @@ func (c *Cursor) Next(ctx context.Context) bool {
 		return false
 	}
 	if c.i++; c.i < c.end {
+		if len(c.coming) > 2*cacheLine { // about as much as an entry takes
+			c.asked += uint32(c.coming[0]) + uint32(c.coming[cacheLine])
+			c.coming = c.coming[2*cacheLine:]
+		}
 		c.key, c.value, c.kind = c.leaf.entry(c.i)
 		return true
 	}
@@ -241,7 +246,9 @@ func (c *Cursor) residentLeaf(p *Page, i int, d direction) *leaf {
 	c.run.Tables[c.table].cache.hits.Add()
 	if j := i + int(d); j >= 0 && j < len(leaves) {
 		if next := leaves[j].Load(); next != nil {
-			c.asked += next.ask()
+			word, coming := next.ask()
+			c.asked += word
+			c.coming = coming
 		}
 	}
 	return l

@@ -107,15 +107,16 @@ func (l *leaf) at(pos uint32) (key, value []byte, kind Kind) {
 	return b[entryHead:keyEnd:keyEnd], b[keyEnd:valEnd:valEnd], KindValue + Kind(length&1)
 }
 
-// ask reads a word in each of the cache lines that a loop over the leaf comes to first. Nobody
-// waits for them: the processor goes on meanwhile.
-func (l *leaf) ask() (word uint32) {
+// ask reads a word in each of the cache lines that a loop over the leaf comes to first, and returns
+// the bytes behind them. Nobody waits for what is read: the processor goes on meanwhile.
+func (l *leaf) ask() (word uint32, rest []byte) {
 	first := l.firstPos()
 	b := l.mem()
-	for at := 0; at < first+2*cacheLine && at+4 <= len(b); at += cacheLine {
+	at := 0
+	for ; at < first+2*cacheLine && at+4 <= len(b); at += cacheLine {
 		word += binary.LittleEndian.Uint32(b[at:])
 	}
-	return word
+	return word, b[min(at, len(b)):]
 }
 
 // find looks key up.

@@ -7,13 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
-)
 
-// Of lseek(2), on Linux.
-const (
-	seekData = 3
-	seekHole = 4
+	"github.com/aegis-storage/aegis/bench/measure"
 )
 
 // copyTree copies the files in src and below to dst, which exists. Holes stay holes: some engines
@@ -64,29 +59,13 @@ func copyFile(from, to string) error {
 
 // copyData copies what is not a hole.
 func copyData(out, in *os.File) error {
-	for at := int64(0); ; {
-		start, err := in.Seek(at, seekData)
-		if errors.Is(err, syscall.ENXIO) {
-			return nil // no data from there on
-		}
-		if err != nil {
+	return measure.EachExtent(in, func(offset, length int64) error {
+		if _, err := out.Seek(offset, io.SeekStart); err != nil {
 			return err
 		}
-		end, err := in.Seek(start, seekHole)
-		if err != nil {
-			return err
-		}
-		if _, err := in.Seek(start, io.SeekStart); err != nil {
-			return err
-		}
-		if _, err := out.Seek(start, io.SeekStart); err != nil {
-			return err
-		}
-		if _, err := io.CopyN(out, in, end-start); err != nil {
-			return err
-		}
-		at = end
-	}
+		_, err := io.CopyN(out, in, length)
+		return err
+	})
 }
 
 // joinRemove deletes dir and returns err, with what went wrong thereby.

@@ -31,7 +31,7 @@ type prepared struct {
 // the same store with and without compression.
 func keyOf(j Job) storeKey {
 	k := storeKey{j.Engine.Name, j.Workload.From, j.Keys, j.ValueBytes}
-	if makes := workload.Prepared(j.Workload.Name); makes == workload.Loaded || makes == workload.Grown {
+	if makes := workload.Prepared(j.Workload.Name); makes == workload.Grown {
 		k.from = makes
 	}
 	if k.from == workload.LoadedPlain && !j.Engine.Compresses {

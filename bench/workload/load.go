@@ -14,18 +14,20 @@ const (
 func loads() []Workload {
 	load := Workload{
 		Name: "load", Clients: []int{1}, Quick: []int{1},
-		About: "all keys in random order, transactions of 1,000, a sync at the end; then settle and close",
-		fixed: true, settle: true,
+		About: "all keys in random order, transactions of 1,000, a sync at the end; then close",
+		fixed: true,
 		begin: beginBatch, step: loadBatch, finish: syncStore, check: checkLoaded,
 	}
-	plain := load
-	plain.Name, plain.About = string(LoadedPlain), "load without compression"
-	plain.Hidden, plain.plain, plain.Quick = true, true, nil
+	settled := load
+	settled.Name, settled.About = string(Loaded), "load, and settled before it is closed"
+	settled.Hidden, settled.settle, settled.Quick = true, true, nil
+	plain := settled
+	plain.Name, plain.About, plain.plain = string(LoadedPlain), "the same without compression", true
 	killed := Workload{
 		Name: string(Killed), About: "200 K single puts and a sync, then it is killed",
 		Clients: []int{1}, Hidden: true, Kill: true, maxKeys: killedKeys, run: (*Run).fill,
 	}
-	return []Workload{load, plain, killed}
+	return []Workload{load, settled, plain, killed}
 }
 
 // beginBatch makes room for a batch.

@@ -23,10 +23,10 @@ type Prepared string
 // The prepared stores.
 const (
 	None        Prepared = ""
-	Loaded      Prepared = "load"        // the pairs of all keys, compressed; settled and closed
-	LoadedPlain Prepared = "load-plain"  // the same without compression
-	Killed      Prepared = "killed"      // single puts and a sync, killed
-	Grown       Prepared = "growth-load" // as LoadedPlain
+	Loaded      Prepared = "load-settled" // the pairs of all keys, compressed; settled and closed
+	LoadedPlain Prepared = "load-plain"   // the same without compression
+	Killed      Prepared = "killed"       // single puts and a sync, killed
+	Grown       Prepared = "growth-load"  // as LoadedPlain
 )
 
 // Workload is one kind of work.

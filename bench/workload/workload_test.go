@@ -17,7 +17,7 @@ func TestNamesStayTheSame(t *testing.T) {
 	for _, w := range All() {
 		names = append(names, w.Name)
 	}
-	want := strings.Fields(`load load-plain killed put-nosync put-durable raw-overwrite raw-append
+	want := strings.Fields(`load load-settled load-plain killed put-nosync put-durable raw-overwrite raw-append
 		get-cached get-snapshot get-cold get-cold-plain seek-100 full-scan
 		ycsb-b-nosync ycsb-b-durable ycsb-a-nosync ycsb-a-durable
 		transfers-nosync transfers-durable transfers-hot-nosync transfers-hot-durable
