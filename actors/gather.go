@@ -22,7 +22,7 @@ type gathering struct {
 const (
 	gatherBase = 2 * time.Microsecond
 	gatherEach = 2 * time.Microsecond
-	gatherMost = 200 * time.Microsecond
+	gatherMost = 50 * time.Microsecond
 )
 
 // wait yields until enough commits are queued, or the time is up. One client never waits: its

@@ -38,7 +38,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		IndexBytes: 32 << 20, MaxFrozen: 2, LogBytes: 256 << 20,
-		SegmentBytes: 32 << 20, FirstSegment: 1 << 20, GatherBytes: 64 << 10,
+		SegmentBytes: 8 << 20, FirstSegment: 1 << 20, GatherBytes: 64 << 10,
 		CompressAbove: 4 << 10, GroupAlign: 1,
 		TableBytes: 64 << 20, LeafBytes: 4 << 10, InnerBytes: 16 << 10, FilterBits: 10,
 		FanIn: 4, MaxRuns: 32, MergeStep: 64 << 20,

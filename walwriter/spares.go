@@ -8,7 +8,7 @@ import (
 
 // keepSpares is how many released segments are kept for reuse: what is written between two
 // checkpoints is about that much, and more would only hold space.
-const keepSpares = 2
+const keepSpares = 4
 
 // spareRoom is the room of the first spare, or zero.
 func (m *Machine) spareRoom() int64 {

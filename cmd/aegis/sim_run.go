@@ -79,6 +79,7 @@ func (r *runner) run(ctx context.Context, a *app, _ []string) (int, error) {
 	}
 	p := &progress{app: a, json: r.json}
 	c.Progress = p.tell
+	relaxCollector()
 	rep, err := sim.Run(ctx, c, a.subject)
 	p.clear()
 	if err != nil {
