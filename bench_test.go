@@ -102,6 +102,34 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+// BenchmarkTransfer is two reads and two writes, serializable, between many accounts and few.
+func BenchmarkTransfer(b *testing.B) {
+	for _, accounts := range []int{10_000, 10} {
+		for _, clients := range []int{1, 16} {
+			b.Run(fmt.Sprintf("accounts=%d/clients=%d", accounts, clients), func(b *testing.B) {
+				db := benchOpen(b, false, aegis.Options{Durability: aegis.NoSync})
+				load(b, db, accounts, accounts)
+				b.ReportAllocs()
+				spread(b, clients, func(i int) error {
+					from := int(uint64(i) * 0x9E3779B97F4A7C15 >> 20 % uint64(accounts))
+					return db.Update(ctx, func(tx *aegis.Tx) error {
+						for _, n := range []int{from, (from + 1 + i%(accounts-1)) % accounts} {
+							v, err := tx.Get(benchKey(n))
+							if err != nil {
+								return err
+							}
+							if err := tx.Put(benchKey(n), v); err != nil {
+								return err
+							}
+						}
+						return nil
+					})
+				})
+			})
+		}
+	}
+}
+
 func load(b *testing.B, db *aegis.DB, n, perTx int) {
 	b.Helper()
 	vs := benchValues()

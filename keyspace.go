@@ -344,10 +344,16 @@ func (tx *Tx) get(internal []byte) ([]byte, error) {
 	return v.Value, nil
 }
 
+// firstPoints is how many reads a transaction makes room for at first.
+const firstPoints = 4
+
 // note records a read of a read-write transaction.
 func (tx *Tx) note(internal []byte, hash uint64, seq pages.Seq) {
 	tx.maxRead = max(tx.maxRead, seq)
 	if tx.isolation == Serializable {
+		if tx.points == nil {
+			tx.points = make([]messages.Point, 0, firstPoints)
+		}
 		tx.points = append(tx.points, messages.Point{Hash: hash, Key: tx.arena.copyOf(internal)})
 	}
 }

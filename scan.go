@@ -79,9 +79,10 @@ type scan struct {
 	began    time.Time
 
 	heap   []head
-	last   []byte // the last internal key that the loop came to
-	found  bool   // the loop has come to an entry that is there
-	ended  bool   // the loop saw the whole range
+	first2 [2]head // where heap begins
+	last   []byte  // the last internal key that the loop came to
+	found  bool    // the loop has come to an entry that is there
+	ended  bool    // the loop saw the whole range
 	maxSeq pages.Seq
 }
 
@@ -214,6 +215,7 @@ func (s *scan) open() bool {
 		return !s.tooOld()
 	}
 	rank := 0
+	s.heap = s.first2[:0]
 	add := func(src source) bool {
 		start := s.lo
 		if s.backward {
@@ -231,10 +233,14 @@ func (s *scan) open() bool {
 	if s.tx.writes.live > 0 {
 		add(newOwnSource(s.tx.writes.ordered(), s.lo, s.hi))
 	}
-	for _, x := range append([]*versions.Index{view.Active}, view.Frozen...) {
+	addIndex := func(x *versions.Index) {
 		if x.Len() > 0 {
 			add(indexSource{x.NewCursor(s.snap.Seq, s.lo, s.hi)})
 		}
+	}
+	addIndex(view.Active)
+	for _, x := range view.Frozen {
+		addIndex(x)
 	}
 	for _, r := range view.Runs {
 		if !add(runSource{r.NewCursor(pages.CursorOptions{Lo: s.lo, Hi: s.hi, ScanCold: true})}) {

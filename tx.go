@@ -61,12 +61,16 @@ type Tx struct {
 	written int // encoded bytes, roughly
 	arena   arena
 	key     []byte             // the internal key of the present operation
+	key0    [shortKey]byte     // where key begins
 	created []pages.KeyspaceID // by this transaction
 	dropped []pages.KeyspaceID // likewise
 	points  []messages.Point   // what was read, and catalog entries relied on
 	ranges  []messages.Range
 	maxRead pages.Seq // highest seq that a read returned or met as a tombstone
 }
+
+// shortKey is for how long an internal key the transaction has room in itself, in bytes.
+const shortKey = 40
 
 // Begin starts a transaction. ctx bounds every wait of it, Commit included; when it has ended
 // already, Begin returns its error. A read-only transaction sees all that was acknowledged
@@ -91,6 +95,7 @@ func (db *DB) Begin(ctx context.Context, o TxOptions) (*Tx, error) {
 	if tx.durability > NoSync {
 		return nil, fmt.Errorf("aegis: TxOptions.Durability is %d, allowed are Sync and NoSync", tx.durability)
 	}
+	tx.key = tx.key0[:0]
 	tx.def = Keyspace{tx: tx, id: pages.DefaultKeyspace, name: DefaultKeyspaceName}
 	tx.acquire()
 	return tx, nil
@@ -183,7 +188,7 @@ type arena struct {
 }
 
 const (
-	firstArenaBlock = 512
+	firstArenaBlock = 128
 	arenaBlock      = 16 << 10
 )
 

@@ -18,7 +18,7 @@ type Limits struct {
 	CompressAbove int           // log payloads above this size are compressed
 	GroupAlign    int           // log groups are padded to this many bytes; 1: not at all
 	TableBytes    int64         // a table file
-	LeafBytes     int           // a leaf page, before compression
+	LeafBytes     int           // a leaf page, as it lies in memory
 	InnerBytes    int           // an inner page, before compression
 	FilterBits    int           // filter bits per key; 0: no filters
 	FanIn         int           // runs of one tier that are merged into one of the next

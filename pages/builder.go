@@ -9,7 +9,7 @@ import (
 
 // TableOptions are the sizes and labels of a table. Zero sizes mean the defaults.
 type TableOptions struct {
-	LeafBytes        int // keys and values of a leaf before compression; default 4 KiB, at most 1 MiB
+	LeafBytes        int // of a leaf in memory, unless it is one entry; default 4 KiB, at most 1 MiB
 	InnerBytes       int // payload of an inner page before compression; default 16 KiB, at most 1 MiB
 	FilterBitsPerKey int // default 10, at most 32; negative: no filter
 	SeqLo, SeqHi     Seq
@@ -97,7 +97,7 @@ func (b *Builder) Add(key, value []byte, kind Kind) error {
 	if b.err != nil {
 		return b.err
 	}
-	if b.leaf.count > 0 && b.leaf.size()+len(key)+len(value)+8 > b.o.LeafBytes {
+	if b.leaf.count > 0 && b.leaf.sizeWith(key, value) > b.o.LeafBytes {
 		if b.err = b.cutLeaf(); b.err != nil {
 			return b.err
 		}

@@ -34,7 +34,8 @@ type Cursor struct {
 	noCache bool
 	cold    bool
 	table   int
-	path    []step // inner pages from the root down
+	path    []step  // inner pages from the root down
+	path0   [3]step // where path begins
 	ahead   readAhead
 	coming  []byte // of the next leaf, what was not asked for yet
 	asked   uint32 // so that what residentLeaf asks for is read
@@ -50,6 +51,7 @@ type step struct {
 // NewCursor returns a cursor over the keys of r within o's bounds that are not consumed.
 func (r *Run) NewCursor(o CursorOptions) *Cursor {
 	c := &Cursor{run: r, lo: o.Lo, hi: o.Hi, noCache: o.NoCache, cold: o.ScanCold || o.NoCache}
+	c.path = c.path0[:0]
 	if r.Consumed != nil && string(r.Consumed) >= string(o.Lo) {
 		// The first key after a key is the key with a zero byte behind it.
 		c.lo = append(append(make([]byte, 0, len(r.Consumed)+1), r.Consumed...), 0)

@@ -47,9 +47,10 @@ func (w *leafWriter) reset() {
 	w.last = w.last[:0]
 }
 
-// size is what the leaf's keys and values take, and a little for each entry, so that tiny
-// entries do not make huge pages.
-func (w *leafWriter) size() int { return int(w.keyBytes) + int(w.valBytes) + 8*int(w.count) }
+// sizeWith is what the leaf takes in memory with one more entry.
+func (w *leafWriter) sizeWith(key, value []byte) int {
+	return leafHead + (int(w.count)+1)*(perEntry+entryHead) + int(w.keyBytes) + int(w.valBytes) + len(key) + len(value)
+}
 
 func (w *leafWriter) add(key, value []byte, kind Kind) {
 	shared := 0
