@@ -39,13 +39,14 @@ type leaf struct {
 }
 
 const (
-	leafHead  = int(unsafe.Sizeof(leaf{}))
-	perEntry  = 8 // slot and head
-	entryHead = 6
-	posBits   = 24
-	posMask   = 1<<posBits - 1
-	cacheLine = 64  // bytes
-	maxTagged = 256 // with more entries than this a binary search is faster than the slots
+	leafHead   = int(unsafe.Sizeof(leaf{}))
+	perEntry   = 8 // slot and head
+	entryHead  = 6
+	posBits    = 24
+	posMask    = 1<<posBits - 1
+	cacheLine  = 64 // bytes
+	clockBytes = int(unsafe.Sizeof(atomic.Uint32{}))
+	maxTagged  = 256 // with more entries than this a binary search is faster than the slots
 )
 
 // newLeaf allocates a block for count entries that take entryBytes.
@@ -112,7 +113,7 @@ func (l *leaf) at(pos uint32) (key, value []byte, kind Kind) {
 func (l *leaf) ask() (word uint32, rest []byte) {
 	first := l.firstPos()
 	b := l.mem()
-	at := 0
+	at := clockBytes // which readers write to
 	for ; at < first+2*cacheLine && at+4 <= len(b); at += cacheLine {
 		word += binary.LittleEndian.Uint32(b[at:])
 	}
