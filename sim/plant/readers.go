@@ -67,8 +67,8 @@ func (s *Snapshot) PlantView(v *View) {
 		What: "The keys that a transaction has read are not validated.",
 		Edits: []Edit{{
 			File: "keyspace.go",
-			Old:  "\tif tx.isolation == Serializable {\n\t\ttx.points",
-			New:  "\tif tx.isolation == Serializable && !planted(\"write-skew\") {\n\t\ttx.points",
+			Old:  "\tif tx.isolation == Serializable {\n\t\tif tx.points",
+			New:  "\tif tx.isolation == Serializable && !planted(\"write-skew\") {\n\t\tif tx.points",
 		}},
 	},
 	{
