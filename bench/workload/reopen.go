@@ -24,20 +24,10 @@ func reopening() []Workload {
 // opening measures how long it takes to open a store and get a value, in a process that has done
 // nothing else.
 func (r *Run) opening() error {
-	if r.work.read {
-		if err := readFiles(r.Dir); err != nil {
-			return err
-		}
-	}
-	sampler, err := measure.StartSampler(r.Dir)
-	if err != nil {
-		return err
-	}
-	syscall.Sync()
-	err = r.openOnce()
-	peaks, samplerErr := sampler.Stop()
-	r.result.PeakAnonBytes, r.result.PeakResidentBytes, r.result.PeakDiskBytes = peaks.Anon, peaks.Resident, peaks.Disk
-	return errors.Join(err, samplerErr)
+	return r.sampled(func() error {
+		syscall.Sync()
+		return r.openOnce()
+	})
 }
 
 func (r *Run) openOnce() error {

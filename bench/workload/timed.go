@@ -16,7 +16,10 @@ import (
 )
 
 // timed measures a workload that consists of steps.
-func (r *Run) timed() error {
+func (r *Run) timed() error { return r.sampled(r.withStore) }
+
+// sampled calls run while the process's memory and the store's files are sampled.
+func (r *Run) sampled(run func() error) error {
 	if r.work.read {
 		if err := readFiles(r.Dir); err != nil {
 			return err
@@ -26,7 +29,7 @@ func (r *Run) timed() error {
 	if err != nil {
 		return err
 	}
-	err = r.withStore()
+	err = run()
 	peaks, samplerErr := sampler.Stop()
 	r.result.PeakAnonBytes, r.result.PeakResidentBytes, r.result.PeakDiskBytes = peaks.Anon, peaks.Resident, peaks.Disk
 	return errors.Join(err, samplerErr)
