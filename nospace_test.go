@@ -186,6 +186,7 @@ func TestNoSpaceOverwritingIsBounded(t *testing.T) {
 	for i := range 8000 { // 8 MB into 100 keys
 		goesOn(t, "overwriting", func() error { return db.Put(ctx, fmt.Appendf(nil, "key%03d", i%100), value) })
 	}
+	goesOn(t, "compacting", func() error { return db.Compact(ctx, nil) }) // Close does not try twice
 	must(t, db.Close())
 }
 

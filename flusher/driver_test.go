@@ -105,15 +105,16 @@ type driver struct {
 	jobs    []messages.FlusherJob
 	now     time.Time
 
-	runs     []*pages.Run
-	covered  pages.Seq
-	retired  []*pages.Table
-	released messages.Release
-	failures []error
-	replies  int
-	alarm    time.Duration
-	flushed  int
-	debt     int
+	runs        []*pages.Run
+	covered     pages.Seq
+	retired     []*pages.Table
+	released    messages.Release
+	failures    []error
+	mergeFailed bool
+	replies     int
+	alarm       time.Duration
+	flushed     int
+	debt        int
 
 	hold       bool   // Reclaim is not sent by itself
 	starved    bool   // nor is Seen
@@ -190,6 +191,7 @@ func (d *driver) deliver() {
 		case messages.FlushFailed:
 			told = msg.No
 			d.failures = append(d.failures, msg.Err)
+			d.mergeFailed = d.mergeFailed || msg.Merge
 		}
 	}
 	for _, msg := range d.out.Walwriter {

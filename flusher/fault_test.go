@@ -298,3 +298,31 @@ func TestDamagedTableStopsItsMergeAlone(t *testing.T) {
 	}
 	d.verify(d.runs, d.covered)
 }
+
+// TestUnpublishedMergeIsSent: writers may be held for merges whose checkpoint cannot be written.
+func TestUnpublishedMergeIsSent(t *testing.T) {
+	d, disk := newTest(t, 21)
+	for d.m.stepping == nil {
+		d.world.write(30, pages.DefaultKeyspace, 100)
+		d.step(d.world.freeze())
+		for d.m.stepping == nil && len(d.jobs) > 0 {
+			d.runJob()
+		}
+	}
+	disk.fault = func(_ int, op, name string) error {
+		if d.m.unanswered == 0 && op == "write" && strings.HasPrefix(name, "checkpoint") {
+			return backends.ErrNoSpace
+		}
+		return nil
+	}
+	d.drain()
+	if !d.mergeFailed || d.m.unanswered > 0 {
+		t.Fatalf("told %v, and of a merge: %v; %d flushes without an answer", d.failures, d.mergeFailed, d.m.unanswered)
+	}
+	disk.fault = nil
+	d.wait()
+	d.drain()
+	if d.m.revision != d.m.publishedRevision {
+		t.Fatal("not published when it could be")
+	}
+}

@@ -200,7 +200,7 @@ func (m *Machine) seenBy(s messages.Seen, out *Outbox) {
 	if flush != nil && (m.waits.flush || m.waits.publish) {
 		m.tellFailed(messages.FlushFailed{Err: flush}, out)
 	}
-	if merge != nil && m.waits.merge {
+	if merge != nil && (m.waits.merge || m.waits.publish) {
 		m.tellFailed(messages.FlushFailed{Err: merge, Merge: true}, out)
 	}
 }
@@ -256,9 +256,8 @@ func (m *Machine) publishFailed(j *publishJob, err error, out *Outbox) {
 	m.fail(err)
 	m.stale, m.foundStale = nil, false
 	m.waits.publish = !m.stopping
-	if m.unanswered > 0 {
-		m.tellFailed(messages.FlushFailed{Err: told(err)}, out)
-	}
+	// Without a flush in it, it is the merges' steps that are not there for anybody yet.
+	m.tellFailed(messages.FlushFailed{Err: told(err), Merge: m.unanswered == 0}, out)
 	m.answerCompacts(err, out)
 	for _, r := range j.ingests {
 		out.Replies = append(out.Replies, messages.ErrorReply{To: r.To, Err: err})

@@ -103,8 +103,8 @@ type Flushed struct {
 }
 
 // FlushFailed: flusher → txcoord: a flush or its checkpoint could not be written, or (Merge) a
-// merge could not; flusher will try again. Waiting Checkpoint requests are told of a flush.
-// Acknowledged by Seen.
+// merge or its checkpoint could not; flusher will try again. Waiting Checkpoint requests are told
+// of a flush. Until Flushed nobody is held for the debt. Acknowledged by Seen.
 type FlushFailed struct {
 	No    uint64 // as in Flushed
 	Err   error

@@ -363,20 +363,27 @@ func TestReservationEndsWithARefusal(t *testing.T) {
 	w.wantErr(t, again, nil)
 }
 
-// Merges that fail do not hold writers up.
+// Merges that fail do not hold writers up, nor do they while no checkpoint can be written that
+// says what they did.
 func TestMergeFails(t *testing.T) {
-	w := testWorld(t, true, nil)
-	w.credit()
-	w.flush.debt = w.limits.MaxRuns
-	w.send(messages.Flushed{Debt: w.flush.debt})
-	held := w.put("a", 1, messages.NoSync)
-	w.all()
-	if held.answers != 0 {
-		t.Fatal("not held")
+	for _, merge := range []bool{true, false} {
+		w := testWorld(t, true, nil)
+		w.credit()
+		w.flush.debt = w.limits.MaxRuns
+		w.send(messages.Flushed{Debt: w.flush.debt})
+		held := w.put("a", 1, messages.NoSync)
+		w.all()
+		if held.answers != 0 {
+			t.Fatal("not held")
+		}
+		w.flush.failing = true
+		if merge {
+			w.flush.merge()
+		} else {
+			w.flush.publish()
+		}
+		w.all()
+		w.wantErr(t, held, nil)
+		w.end(t)
 	}
-	w.flush.failing = true
-	w.flush.merge()
-	w.all()
-	w.wantErr(t, held, nil)
-	w.end(t)
 }

@@ -150,8 +150,10 @@ func (m *Machine) trimRetained() {
 // closes nobody waits for that, so what is held is refused.
 func (m *Machine) flushFailed(msg messages.FlushFailed, out *Outbox) {
 	m.flusherNo = max(m.flusherNo, msg.No)
+	// Slow reads are better than writers that wait for merges that cannot be: neither while merges
+	// fail nor while no checkpoint can say what they did. Flushed tells the debt anew.
+	m.debt = 0
 	if msg.Merge {
-		m.debt = 0 // slow reads are better than writers that wait for merges that cannot be
 		return
 	}
 	m.flushErr = fmt.Errorf("%w: %w", messages.ErrStalled, msg.Err)

@@ -53,6 +53,15 @@ func swapLast(b []byte) []byte {
 		}},
 	},
 	{
+		Name: "held-for-merges-that-cannot-be", Class: "enospc",
+		What: "Writers wait for merges to catch up while the medium is too full for the checkpoint that would say so.",
+		Edits: []Edit{{
+			File: "txcoord/checkpoint.go",
+			Old:  "\tm.debt = 0\n",
+			New:  "\tif !planted(\"held-for-merges-that-cannot-be\") {\n\t\tm.debt = 0\n\t}\n",
+		}},
+	},
+	{
 		Name: "credit-leaked", Class: "none",
 		What: "The log space that is granted together with the answer to an Append is lost.",
 		Edits: []Edit{{
