@@ -194,7 +194,8 @@ func (a *actor[M]) run(batch []M) {
 	done = true
 }
 
-// setAlarm arranges a Tick d from now. An alarm that rings earlier serves as well.
+// setAlarm arranges a Tick d from now. An alarm that rings earlier serves as well, and takes the
+// place of one that rings later: a machine asks anew after a Tick.
 func (a *actor[M]) setAlarm(d time.Duration) {
 	if d <= 0 {
 		return
@@ -208,7 +209,9 @@ func (a *actor[M]) setAlarm(d time.Duration) {
 		a.rang.Store(true)
 		a.wakeUp()
 	})
-	a.stopAlarm.Store(&stop)
+	if later := a.stopAlarm.Swap(&stop); later != nil {
+		(*later)()
+	}
 }
 
 // end stops the actor after its mailbox is empty and waits for it.

@@ -188,8 +188,8 @@ func TestAlarm(t *testing.T) {
 		t.Fatalf("timers set: %v", f.set)
 	}
 	a.setAlarm(10)
-	if len(f.set) != 2 || a.Pending() {
-		t.Fatalf("timers set: %v, pending %t", f.set, a.Pending())
+	if len(f.set) != 2 || f.stopped != 1 || a.Pending() {
+		t.Fatalf("timers set: %v, %d stopped, pending %t", f.set, f.stopped, a.Pending())
 	}
 	f.ring[1]()
 	f.ring[0]() // Ticks coalesce
