@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"iter"
 	"slices"
-	"time"
 
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
@@ -48,10 +47,13 @@ func (k *Keyspace) PrefixBackward(prefix []byte) iter.Seq2[[]byte, []byte] {
 }
 
 func (k *Keyspace) scan(lo, hi []byte, backward bool) iter.Seq2[[]byte, []byte] {
-	from := pages.AppendKey(nil, k.id, lo)
-	to := pages.PrefixEnd(pages.AppendKeyspace(nil, k.id))
+	both := make([]byte, 0, 2*pages.MaxKeyPrefix+len(lo)+len(hi))
+	both = pages.AppendKey(both, k.id, lo)
+	from, to := both[:len(both):len(both)], []byte(nil)
 	if hi != nil {
-		to = pages.AppendKey(nil, k.id, hi)
+		to = pages.AppendKey(both, k.id, hi)[len(both):]
+	} else {
+		to = pages.PrefixEnd(pages.AppendKeyspace(both, k.id)[len(both):])
 	}
 	return func(yield func(k, v []byte) bool) {
 		tx := k.tx
@@ -62,7 +64,7 @@ func (k *Keyspace) scan(lo, hi []byte, backward bool) iter.Seq2[[]byte, []byte] 
 		if bytes.Compare(from, to) >= 0 {
 			return
 		}
-		s := scan{tx: tx, prefix: len(from) - len(lo), lo: from, hi: to, backward: backward, began: tx.db.rt.Now()}
+		s := scan{tx: tx, prefix: len(from) - len(lo), lo: from, hi: to, backward: backward, watch: tx.db.latency.startScan()}
 		tx.db.rt.Park(tx.ctx, nil)
 		defer s.note()
 		s.run(yield)
@@ -76,7 +78,7 @@ type scan struct {
 	prefix   int // bytes of the keyspace in front of each key
 	lo, hi   []byte
 	backward bool
-	began    time.Time
+	watch    stopwatch
 
 	heap   []head
 	first2 [2]head // where heap begins
@@ -322,7 +324,7 @@ func (s *scan) before(a, b *head) bool {
 // first times the loop's beginning.
 func (s *scan) first() {
 	s.found = true
-	s.tx.db.latency.stop(stopwatch{s.began, true}, &s.tx.db.latency.scanFirst)
+	s.tx.db.latency.stop(s.watch, &s.tx.db.latency.scanFirst)
 }
 
 // note records what the loop has read: the whole range, or up to where it stopped.
@@ -331,7 +333,7 @@ func (s *scan) note() {
 	if !s.found {
 		s.first()
 	}
-	tx.db.latency.stop(stopwatch{s.began, true}, &tx.db.latency.scan)
+	tx.db.latency.stop(s.watch, &tx.db.latency.scan)
 	if tx.readOnly || tx.done {
 		return
 	}

@@ -37,10 +37,14 @@ type Cursor struct {
 	path    []step  // inner pages from the root down
 	path0   [3]step // where path begins
 	ahead   readAhead
-	coming  []byte // of the next leaf, what was not asked for yet
-	asked   uint32 // so that what residentLeaf asks for is read
+	coming  *leaf // the next leaf
+	ask     int   // from where on it was not asked for yet; zero: all of it was
 	err     error
 }
+
+// askEvery is how many entries of a leaf lie between two parts of the next one that are asked for: all
+// of it at once would keep the loop's own lines waiting.
+const askEvery = 4
 
 // step is one inner page on the way to a leaf, and the child taken.
 type step struct {
@@ -124,9 +128,8 @@ func (c *Cursor) Next(ctx context.Context) bool {
 		return false
 	}
 	if c.i++; c.i < c.end {
-		if len(c.coming) > 2*cacheLine { // about as much as an entry takes
-			c.asked += uint32(c.coming[0]) + uint32(c.coming[cacheLine])
-			c.coming = c.coming[2*cacheLine:]
+		if c.i%askEvery == 0 && c.ask > 0 {
+			c.ask = c.coming.ask(c.ask)
 		}
 		c.key, c.value, c.kind = c.leaf.entry(c.i)
 		return true
@@ -248,9 +251,7 @@ func (c *Cursor) residentLeaf(p *Page, i int, d direction) *leaf {
 	c.run.Tables[c.table].cache.hits.Add()
 	if j := i + int(d); j >= 0 && j < len(leaves) {
 		if next := leaves[j].Load(); next != nil {
-			word, coming := next.ask()
-			c.asked += word
-			c.coming = coming
+			c.coming, c.ask = next, next.ask(0)
 		}
 	}
 	return l

@@ -39,14 +39,13 @@ type leaf struct {
 }
 
 const (
-	leafHead   = int(unsafe.Sizeof(leaf{}))
-	perEntry   = 8 // slot and head
-	entryHead  = 6
-	posBits    = 24
-	posMask    = 1<<posBits - 1
-	cacheLine  = 64 // bytes
-	clockBytes = int(unsafe.Sizeof(atomic.Uint32{}))
-	maxTagged  = 256 // with more entries than this a binary search is faster than the slots
+	leafHead  = int(unsafe.Sizeof(leaf{}))
+	perEntry  = 8 // slot and head
+	entryHead = 6
+	posBits   = 24
+	posMask   = 1<<posBits - 1
+	cacheLine = 64  // bytes
+	maxTagged = 256 // with more entries than this a binary search is faster than the slots
 )
 
 // newLeaf allocates a block for count entries that take entryBytes.
@@ -108,16 +107,20 @@ func (l *leaf) at(pos uint32) (key, value []byte, kind Kind) {
 	return b[entryHead:keyEnd:keyEnd], b[keyEnd:valEnd:valEnd], KindValue + Kind(length&1)
 }
 
-// ask reads a word in each of the cache lines that a loop over the leaf comes to first, and returns
-// the bytes behind them. Nobody waits for what is read: the processor goes on meanwhile.
-func (l *leaf) ask() (word uint32, rest []byte) {
-	first := l.firstPos()
-	b := l.mem()
-	at := clockBytes // which readers write to
-	for ; at < first+2*cacheLine && at+4 <= len(b); at += cacheLine {
-		word += binary.LittleEndian.Uint32(b[at:])
+// askBytes are asked for at once: of most leaves, header, slots and heads; about eight entries.
+const askBytes = 512
+
+// ask asks the processor for the part of the leaf from the byte at on, and returns where the next one
+// begins; zero: that was all. The first part is asked for without a look at the leaf, which would wait.
+func (l *leaf) ask(at int) (next int) {
+	if at > 0 && at+askBytes >= int(l.size) {
+		if n := int(l.size) - at; n > 0 {
+			prefetch(l, at, (n+cacheLine-1)/cacheLine)
+		}
+		return 0
 	}
-	return word, b[min(at, len(b)):]
+	prefetch(l, at, askBytes/cacheLine)
+	return at + askBytes
 }
 
 // find looks key up.

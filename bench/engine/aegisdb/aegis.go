@@ -71,7 +71,8 @@ func (s store) Update(write func(engine.Tx) error) error {
 
 func (s store) Sync() error { return s.db.Sync(context.Background()) }
 
-// Settle flushes, and waits for the merges that follow from it. It forces none.
+// Settle flushes, and waits for the merges that follow from it, those included that the engine begins
+// when writers have paused. It forces none.
 func (s store) Settle() error {
 	if err := s.db.Checkpoint(context.Background()); err != nil {
 		return err
@@ -83,7 +84,7 @@ func (s store) Settle() error {
 	return settle.Wait(func() (state, bool, error) {
 		stats, err := s.db.Stats(context.Background())
 		t := &stats.Tables
-		return state{t.Flushes, t.MergeSteps, t.Checkpoints, t.Tables}, false, err
+		return state{t.Flushes, t.MergeSteps, t.Checkpoints, t.Tables}, !t.Settled, err
 	})
 }
 
