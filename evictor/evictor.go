@@ -41,8 +41,11 @@ const (
 	// pages whose children are just being loaded.
 	later = time.Millisecond
 
-	// A sweep ends this part below the target, so that not every load starts another.
-	slackPart = 32
+	// A sweep ends this part below the target, or these bytes where that is more, so that not every
+	// load starts another; but never so far that the cache is half empty.
+	slackPart  = 32
+	slackBytes = 64 << 10
+	slackMost  = 8
 	// Readers wait this part above the target, so that one burst of loads stalls nobody.
 	headroomPart  = 8
 	headroomBytes = 32 << 10

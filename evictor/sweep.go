@@ -46,7 +46,7 @@ func (m *Machine) work() time.Duration {
 func (m *Machine) over() bool {
 	limit := m.target
 	if m.sweeping {
-		limit -= m.target / slackPart
+		limit -= min(max(m.target/slackPart, slackBytes), m.target/slackMost)
 	}
 	over := m.cache.Resident() > limit
 	if over && !m.sweeping {

@@ -20,8 +20,10 @@ type Cache struct {
 	target   atomic.Int64 // what the evictor keeps resident below; 0: no limit
 	hard     atomic.Int64 // readers wait above it; 0: no limit
 	fresh    atomic.Pointer[Page]
+	waiting  atomic.Int64 // pages that wait to be drained
 	woken    atomic.Bool
 	room     gate
+	turn     atomic.Uint64 // counts lookups that met a full cache
 
 	hits         Striped
 	loads        atomic.Int64
@@ -48,9 +50,13 @@ type CacheStats struct {
 	HardBytes     int64 // now
 }
 
+// wakeEvery is how many pages may wait to be drained while nothing has to be evicted.
+const wakeEvery = 64
+
 // NewCache returns a cache without limits. wake, if not nil, is called when pages wait to be
-// drained: at most once until the next Drain, from the goroutine of some reader; it must not
-// block. w may be nil.
+// drained and more is resident than the target, or one of them is of a retired table, or they are
+// many: at most once until the next Drain, from the goroutine of some reader; it must not block. w
+// may be nil.
 func NewCache(w Waiter, wake func()) *Cache {
 	if w == nil {
 		w = noWait{}
@@ -102,6 +108,7 @@ func (c *Cache) Stats() CacheStats {
 func (c *Cache) Drain(dst []*Page) []*Page {
 	// Before the list is taken: a page that comes after that must wake again.
 	c.woken.Store(false)
+	c.waiting.Store(0)
 	start := len(dst)
 	for p := c.fresh.Swap(nil); p != nil; {
 		next := p.next
@@ -122,9 +129,18 @@ func (c *Cache) published(p *Page) {
 			break
 		}
 	}
+	if c.waiting.Add(1) < wakeEvery && !p.Gone() && !c.over() {
+		return
+	}
 	if !c.woken.Load() && !c.woken.Swap(true) {
 		c.wake()
 	}
+}
+
+// over reports whether more is resident than the evictor aims for.
+func (c *Cache) over() bool {
+	target := c.target.Load()
+	return target > 0 && c.resident.Load() > target
 }
 
 // evicted takes a page that has left its slot off the books.

@@ -19,6 +19,9 @@ func FuzzLeaf(f *testing.F) {
 		if len(stored) > maxFuzzed {
 			return
 		}
+		w := place{kind: kindLeaf}
+		s := &scratch{stored: stored}
+		_, _, _, _ = s.search(w, stored[:min(8, len(stored))])
 		p, err := decodePage(stored, kindLeaf, 0, 0, new(scratch))
 		if err != nil {
 			return
@@ -30,6 +33,16 @@ func FuzzLeaf(f *testing.F) {
 				t.Fatalf("key %q after %q", k, entries[i-1].key)
 			}
 			entries = append(entries, entry{k, v, kind})
+		}
+		for _, e := range entries {
+			for _, key := range [][]byte{e.key, append(bytes.Clone(e.key), 0), e.key[:len(e.key)/2], append(bytes.Clone(e.key), 0xFF)} {
+				wantValue, wantKind, want := p.leaf.find(key, Hash(key))
+				value, kind, ok, err := s.search(w, key)
+				if err != nil || ok != want || kind != wantKind || !bytes.Equal(value, wantValue) {
+					t.Fatalf("search of the stored leaf for %q: %q, %d, %v, %v; find gives %q, %d, %v",
+						key, value, kind, ok, err, wantValue, wantKind, want)
+				}
+			}
 		}
 		checkLeaf(t, p, entries, [][]byte{nil, {0xFF}, stored[:min(8, len(stored))]})
 		again, err := decodePage(storedLeaf(entries, Codec{}), kindLeaf, 0, 0, new(scratch))

@@ -200,8 +200,8 @@ func (t *Table) read(w place, ahead *readAhead) (*Page, error) {
 
 // decode checks stored bytes against the parent's checksum and decodes them.
 func (t *Table) decode(stored []byte, w place, s *scratch) (*Page, error) {
-	if crc := checksum(stored); crc != w.ref.CRC {
-		return nil, t.corrupt(w.ref, fmt.Errorf("page checksum %#08x, its parent has %#08x", crc, w.ref.CRC))
+	if err := t.match(stored, w.ref); err != nil {
+		return nil, err
 	}
 	p, err := decodePage(stored, w.kind, w.level, w.ref.Offset, s)
 	if err != nil {
@@ -209,6 +209,14 @@ func (t *Table) decode(stored []byte, w place, s *scratch) (*Page, error) {
 	}
 	p.table = t
 	return p, nil
+}
+
+// match checks stored bytes against the parent's checksum.
+func (t *Table) match(stored []byte, ref Ref) error {
+	if crc := checksum(stored); crc != ref.CRC {
+		return t.corrupt(ref, fmt.Errorf("page checksum %#08x, its parent has %#08x", crc, ref.CRC))
+	}
+	return nil
 }
 
 func (t *Table) corrupt(ref Ref, err error) error {

@@ -256,7 +256,7 @@ func TestHardLimit(t *testing.T) {
 	sound(t, tab)
 }
 
-// TestWakeIsCoalesced: one wake until the next Drain, however many pages come.
+// TestWakeIsCoalesced: one wake until the next Drain, and none before many pages have come.
 func TestWakeIsCoalesced(t *testing.T) {
 	entries := numbered(300, 30)
 	m, f := build(t, small(1), Codec{}, entries)
@@ -264,9 +264,14 @@ func TestWakeIsCoalesced(t *testing.T) {
 	c := NewCache(nil, func() { wakes++ })
 	tab := NewTable(m, f.handle, c)
 	for round := range 3 {
-		for i := range 20 {
+		drained := c.Stats().Misses
+		for i := range 100 {
 			e := &entries[round*100+i]
 			checkGet(t, tab, e.key, e)
+			waiting := c.Stats().Misses - drained
+			if want := round + int(min(waiting/wakeEvery, 1)); wakes != want {
+				t.Fatalf("%d wakes in round %d, with %d pages waiting", wakes, round, waiting)
+			}
 		}
 		if wakes != round+1 {
 			t.Fatalf("%d wakes in round %d", wakes, round)
@@ -285,6 +290,39 @@ func TestWakeIsCoalesced(t *testing.T) {
 		if again := c.Drain(nil); len(again) != 0 {
 			t.Fatalf("%d pages were drained twice", len(again))
 		}
+	}
+}
+
+// TestWakeWhenNeeded: a page above the target, or of a retired table, does not wait for others.
+func TestWakeWhenNeeded(t *testing.T) {
+	entries := numbered(300, 30)
+	m, f := build(t, small(1), Codec{}, entries)
+	wakes := 0
+	c := NewCache(nil, func() { wakes++ })
+	tab := NewTable(m, f.handle, c)
+	checkGet(t, tab, entries[0].key, &entries[0])
+	if wakes != 0 {
+		t.Fatal("woken for the first pages")
+	}
+	c.SetLimits(c.Resident(), 0)
+	for i := 0; c.Resident() <= c.Stats().TargetBytes; i++ {
+		checkGet(t, tab, entries[i].key, &entries[i])
+	}
+	if wakes != 1 {
+		t.Fatalf("%d wakes above the target", wakes)
+	}
+
+	c.SetLimits(0, 0)
+	c.Drain(nil)
+	f.read = func(p []byte, off int64) (int, error) { // the load of a page had begun
+		tab.Retire()
+		return f.readAt(p, off)
+	}
+	if _, _, _, err := tab.Get(ctx, entries[299].key, Hash(entries[299].key)); !errors.Is(err, ErrTableGone) {
+		t.Fatal(err)
+	}
+	if wakes != 2 {
+		t.Fatalf("%d wakes after a page of a retired table", wakes)
 	}
 }
 

@@ -98,24 +98,15 @@ func (p *Page) adopt() bool {
 // decodePage decodes stored bytes whose checksum was compared before. The children of an inner
 // page must lie before limit in the file.
 func decodePage(stored []byte, kind pageKind, level uint8, limit int64, s *scratch) (*Page, error) {
-	h, payload, err := parseHeader(stored)
+	h, payload, err := pageHeader(stored, kind, level)
 	if err != nil {
 		return nil, err
-	}
-	if h.kind != kind || kind != kindFilter && h.level != level {
-		return nil, fmt.Errorf("page of kind %d at level %d, want kind %d at level %d", h.kind, h.level, kind, level)
 	}
 	if kind == kindLeaf && h.count == 1 {
 		return decodeSingle(h, payload)
 	}
-	if h.compression != None {
-		s.raw, err = Decompress(s.raw[:0], payload, h.compression, int(h.rawLen))
-		if err != nil {
-			return nil, err
-		}
-		payload = s.raw
-	} else if int64(h.rawLen) != int64(len(payload)) {
-		return nil, fmt.Errorf("page says %d raw bytes, has %d", h.rawLen, len(payload))
+	if payload, err = s.unpack(h, payload); err != nil {
+		return nil, err
 	}
 	switch kind {
 	case kindLeaf:
@@ -125,4 +116,26 @@ func decodePage(stored []byte, kind pageKind, level uint8, limit int64, s *scrat
 	default:
 		return decodeFilter(h, payload)
 	}
+}
+
+// pageHeader splits stored, which must be a page of the kind and the level.
+func pageHeader(stored []byte, kind pageKind, level uint8) (header, []byte, error) {
+	h, payload, err := parseHeader(stored)
+	if err == nil && (h.kind != kind || kind != kindFilter && h.level != level) {
+		err = fmt.Errorf("page of kind %d at level %d, want kind %d at level %d", h.kind, h.level, kind, level)
+	}
+	return h, payload, err
+}
+
+// unpack returns the payload as it was before compression: itself, or in s.raw.
+func (s *scratch) unpack(h header, payload []byte) ([]byte, error) {
+	if h.compression == None {
+		if int64(h.rawLen) != int64(len(payload)) {
+			return nil, fmt.Errorf("page says %d raw bytes, has %d", h.rawLen, len(payload))
+		}
+		return payload, nil
+	}
+	var err error
+	s.raw, err = Decompress(s.raw[:0], payload, h.compression, int(h.rawLen))
+	return s.raw, err
 }

@@ -151,6 +151,9 @@ func (t *Table) getCold(ctx context.Context, key []byte, hash uint64) (value []b
 	}
 	w := t.rootPlace()
 	for {
+		if w.kind == kindLeaf && w.ref.Length <= glanceBytes && w.slot.Load() == nil && t.cache.glances() {
+			return t.glance(ctx, w, key)
+		}
 		p, err := t.page(ctx, w)
 		if err != nil {
 			return nil, 0, false, err

@@ -110,8 +110,8 @@ func (unsyncedFile) Sync() error { return nil }
 		What: "The checksum of a page is not compared when it is loaded.",
 		Edits: []Edit{{
 			File: "pages/load.go",
-			Old:  `if crc := checksum(stored); crc != w.ref.CRC {`,
-			New:  `if crc := checksum(stored); crc != w.ref.CRC && !planted("page-checksum-not-checked") {`,
+			Old:  `if crc := checksum(stored); crc != ref.CRC {`,
+			New:  `if crc := checksum(stored); crc != ref.CRC && !planted("page-checksum-not-checked") {`,
 		}},
 	},
 	{
