@@ -69,6 +69,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type blockIDs struct {
 	epoch uint64
 	next  atomic.Uint64
+	above atomic.Uint64 // added to epoch: above every epoch of a copied block; see Tx.CopyBlock
+	known atomic.Bool   // above was read
 }
 
 const blockCounterBits = 32
@@ -79,7 +81,7 @@ func (b *blockIDs) take() (BlockID, error) {
 	if n>>blockCounterBits != 0 {
 		return 0, fmt.Errorf("aegis: %d blocks were written since the store was opened, reopen it", n-1)
 	}
-	return BlockID(b.epoch<<blockCounterBits | n), nil
+	return BlockID((b.epoch+b.above.Load())<<blockCounterBits | n), nil
 }
 
 func blockKey(id BlockID) []byte {
@@ -142,7 +144,7 @@ func (tx *Tx) WriteBlock(b *Block) (BlockID, error) {
 	if err != nil {
 		return 0, err
 	}
-	id, err := tx.db.blocks.take()
+	id, err := tx.db.nextBlock(tx.ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -186,7 +188,7 @@ func (db *DB) WriteBlock(ctx context.Context, b *Block) (BlockID, error) {
 	if err != nil {
 		return 0, err
 	}
-	id, err := db.blocks.take()
+	id, err := db.nextBlock(ctx)
 	if err != nil {
 		return 0, err
 	}

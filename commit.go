@@ -15,6 +15,13 @@ import (
 // says, and ends the transaction. ErrConflict means that nothing was applied. Without writes
 // it ends the transaction, and returns once what was read is durable (with NoSync at once).
 func (tx *Tx) Commit() error {
+	if o := tx.db.opts.Observer; o.Span != nil {
+		return o.spanned(tx.ctx, SpanCommit, tx.commit)
+	}
+	return tx.commit(tx.ctx)
+}
+
+func (tx *Tx) commit(ctx context.Context) error {
 	c, err := tx.prepare()
 	if err != nil || c == nil {
 		return err
@@ -22,7 +29,7 @@ func (tx *Tx) Commit() error {
 	defer tx.db.leave()
 	defer tx.end()
 	watch := tx.db.latency.startCommit(tx.durability)
-	r, abandoned := tx.db.graph.Commit(tx.ctx, c)
+	r, abandoned := tx.db.graph.Commit(ctx, c)
 	tx.db.latency.stop(watch, &tx.db.latency.commit)
 	tx.db.recycle(c, abandoned)
 	tx.seq = uint64(r.Seq)
@@ -179,6 +186,13 @@ func (db *DB) recycle(c *messages.Commit, abandoned bool) {
 
 // put commits one write without a transaction around it: a blind write conflicts with nothing.
 func (db *DB) put(ctx context.Context, key, value []byte, kind pages.Kind) error {
+	if o := db.opts.Observer; o.Span != nil {
+		return o.spanned(ctx, SpanCommit, func(ctx context.Context) error { return db.putOne(ctx, key, value, kind) })
+	}
+	return db.putOne(ctx, key, value, kind)
+}
+
+func (db *DB) putOne(ctx context.Context, key, value []byte, kind pages.Kind) error {
 	if err := db.enterWrite(); err != nil {
 		return err
 	}
@@ -243,6 +257,13 @@ func (db *DB) Get(ctx context.Context, key []byte) ([]byte, error) {
 // View runs fn in a read-only transaction. It returns fn's error, or the transaction's if an
 // iterator failed.
 func (db *DB) View(ctx context.Context, fn func(tx *Tx) error) error {
+	if o := db.opts.Observer; o.Span != nil {
+		return o.spanned(ctx, SpanView, func(ctx context.Context) error { return db.view(ctx, fn) })
+	}
+	return db.view(ctx, fn)
+}
+
+func (db *DB) view(ctx context.Context, fn func(tx *Tx) error) error {
 	tx, err := db.Begin(ctx, TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
@@ -268,6 +289,13 @@ func (db *DB) UpdateWith(ctx context.Context, o TxOptions, fn func(tx *Tx) error
 	if o.ReadOnly {
 		return fmt.Errorf("aegis: UpdateWith is for read-write transactions: %w", ErrReadOnly)
 	}
+	if s := db.opts.Observer; s.Span != nil {
+		return s.spanned(ctx, SpanUpdate, func(ctx context.Context) error { return db.update(ctx, o, fn) })
+	}
+	return db.update(ctx, o, fn)
+}
+
+func (db *DB) update(ctx context.Context, o TxOptions, fn func(tx *Tx) error) error {
 	for {
 		final, err := db.updateOnce(ctx, o, fn)
 		if final || !errors.Is(err, ErrConflict) {

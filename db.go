@@ -37,7 +37,8 @@ type DB struct {
 	cache   *pages.Cache
 	files   *flusher.FileIDs
 	blocks  blockIDs
-	log     *slog.Logger
+	events  *events
+	watcher *watcher
 
 	commits sync.Pool // *messages.Commit
 	latency latencies
@@ -89,7 +90,7 @@ func (db *DB) shutdown() error {
 	var errs []error
 	if db.graph != nil {
 		if !db.opts.ReadOnly {
-			db.opts.Progress(Progress{Stage: "checkpoint"})
+			db.opts.Observer.Progress(Progress{Stage: "checkpoint"})
 			req := &messages.Checkpoint{Final: true, Reply: messages.NewReply[error]()}
 			if err := db.graph.Checkpoint(context.Background(), req); err != nil {
 				errs = append(errs, fmt.Errorf("aegis: last checkpoint: %w", err))
@@ -107,7 +108,12 @@ func (db *DB) shutdown() error {
 	}
 	errs = append(errs, db.release())
 	err := errors.Join(errs...)
-	db.log.Info("aegis closed", "dir", db.dir, "error", err)
+	level, fields := slog.LevelInfo, []slog.Attr{slog.Duration("uptime", db.rt.Now().Sub(db.opened))}
+	if err != nil {
+		level, fields = slog.LevelError, append(fields, slog.String("error", err.Error()))
+	}
+	db.events.emit(level, EventClose, fields...)
+	db.events.drain(closePatience)
 	return err
 }
 

@@ -81,7 +81,7 @@ func ExampleOpen_progress() {
 	files := backends.NewMemory()
 	db, err := aegis.Open("", &aegis.Options{
 		Backend:  files,
-		Progress: func(p aegis.Progress) { fmt.Println(p.Stage) },
+		Observer: &aegis.Observer{Progress: func(p aegis.Progress) { fmt.Println(p.Stage) }},
 	})
 	check(err)
 	check(db.Put(ctx, []byte("k"), []byte("v")))

@@ -3,6 +3,7 @@ package aegis
 import (
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -28,7 +29,7 @@ func TestHistogramBuckets(t *testing.T) {
 
 // TestHistogramFigures compares with a sorted list, at sizes where the quantiles are edges.
 func TestHistogramFigures(t *testing.T) {
-	if got := new(histogram).figures(); got != (Latency{}) {
+	if got := new(histogram).figures(); !reflect.DeepEqual(got, Latency{}) {
 		t.Errorf("nothing gives %+v", got)
 	}
 	rng := rand.New(rand.NewPCG(1, 2))

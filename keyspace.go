@@ -40,8 +40,9 @@ type KeyspaceOptions struct {
 
 // KeyspaceInfo describes a keyspace.
 type KeyspaceInfo struct {
-	Name        string
-	Compression Compression
+	Name             string
+	Compression      Compression
+	CompressionLevel int // of Zstd; 0 of others
 }
 
 // Name returns the keyspace's name.
@@ -201,7 +202,7 @@ func (tx *Tx) dropOwnWrites(id pages.KeyspaceID) {
 func (tx *Tx) Keyspaces() ([]KeyspaceInfo, error) {
 	var list []KeyspaceInfo
 	err := tx.eachKeyspace(func(name string, e pages.CatalogEntry) {
-		list = append(list, KeyspaceInfo{Name: name, Compression: compressionOf(e.Codec)})
+		list = append(list, KeyspaceInfo{Name: name, Compression: compressionOf(e.Codec), CompressionLevel: int(e.Codec.Level)})
 	})
 	return list, err
 }
@@ -231,6 +232,15 @@ func (tx *Tx) keyspaceIDs() (map[pages.KeyspaceID]bool, error) {
 	ids := make(map[pages.KeyspaceID]bool)
 	err := tx.eachKeyspace(func(_ string, e pages.CatalogEntry) { ids[e.ID] = true })
 	return ids, err
+}
+
+// keyspaceNames returns the names of all keyspaces by their numbers.
+func (tx *Tx) keyspaceNames() (map[uint32]string, error) {
+	names := map[uint32]string{
+		uint32(pages.CatalogKeyspace): "catalog", uint32(pages.DefaultKeyspace): DefaultKeyspaceName,
+	}
+	err := tx.eachKeyspace(func(name string, e pages.CatalogEntry) { names[uint32(e.ID)] = name })
+	return names, err
 }
 
 func compressionOf(c pages.Codec) Compression {

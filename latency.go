@@ -29,8 +29,16 @@ type LatencyStats struct {
 // quarter above the truth.
 type Latency struct {
 	Count              uint64
-	Mean               time.Duration
+	Mean, Sum          time.Duration
 	P50, P90, P99, Max time.Duration
+	Buckets            []LatencyBucket // those that counted something, the shortest first
+}
+
+// LatencyBucket counts the durations up to UpTo and above the bucket before it. There are four to each
+// doubling, and each one's UpTo is the same in every store.
+type LatencyBucket struct {
+	UpTo  time.Duration
+	Count uint64
 }
 
 // Reading the clock twice takes 100 ns: a tenth of a NoSync commit, a seventh of a cached get, a
@@ -50,19 +58,21 @@ type latencies struct {
 	scanFirst, scan  histogram
 	load, sync       histogram
 	flush, step, ckp histogram
+	group            histogram // of commits, not of time
 }
 
 // observe takes what the actors report. The jobs are the ones that their machines name so.
-func (l *latencies) observe(work string, took time.Duration) {
-	switch work {
+func (l *latencies) observe(work actors.Work) {
+	switch work.Name {
 	case actors.LogSync:
-		l.sync.record(took)
-	case "*flusher.flushJob":
-		l.flush.record(took)
-	case "*flusher.stepJob":
-		l.step.record(took)
-	case "*flusher.publishJob":
-		l.ckp.record(took)
+		l.sync.record(work.Took)
+		l.group.record(time.Duration(work.Commits))
+	case flushJob:
+		l.flush.record(work.Took)
+	case mergeJob:
+		l.step.record(work.Took)
+	case publishJob:
+		l.ckp.record(work.Took)
 	}
 }
 
@@ -178,12 +188,14 @@ func (h *histogram) figures() (f Latency) {
 	if f.Count == 0 {
 		return f
 	}
-	f.Mean = time.Duration(uint64(h.sum.Load()) / f.Count)
+	f.Sum = time.Duration(h.sum.Load())
+	f.Mean = time.Duration(uint64(f.Sum) / f.Count)
 	var below uint64
 	for i, n := range counts {
 		if n == 0 {
 			continue
 		}
+		f.Buckets = append(f.Buckets, LatencyBucket{UpTo: bucketMax(i), Count: n})
 		for _, q := range []struct {
 			percent uint64
 			to      *time.Duration

@@ -380,7 +380,7 @@ func TestLesson_SlowOpen_badger543(t *testing.T) {
 	limits := lessonLimits()
 	db = open(t, "", aegis.Options{
 		Backend: disk.life(2, 0), Limits: limits, MemoryBudget: 256 << 10,
-		Progress: func(p aegis.Progress) { progress = append(progress, p) },
+		Observer: &aegis.Observer{Progress: func(p aegis.Progress) { progress = append(progress, p) }},
 	})
 	s, err := db.Stats(ctx)
 	must(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"time"
@@ -59,10 +60,12 @@ func Open(dir string, options *Options) (*DB, error) {
 	}
 	db := &DB{
 		opts: opts, dir: dir, codec: codec, backend: backend, release: release,
-		rt: opts.Runtime, log: opts.Logger, pub: &versions.Published{}, gate: actors.NewGate(), over: actors.NewLatch(),
+		rt: opts.Runtime, events: newEvents(opts.Runtime, dir, opts.Logger), pub: &versions.Published{}, gate: actors.NewGate(), over: actors.NewLatch(),
 		latency: latencies{rt: opts.Runtime},
 	}
+	db.watcher = newWatcher(db)
 	if err := db.open(); err != nil {
+		db.events.drain(closePatience)
 		return nil, errors.Join(fmt.Errorf("aegis: open %s: %w", dir, spaceError(err)), release())
 	}
 	return db, nil
@@ -71,19 +74,12 @@ func Open(dir string, options *Options) (*DB, error) {
 // open recovers the state and starts the actors.
 func (db *DB) open() error {
 	start := db.rt.Now()
-	r, err := db.recover()
+	recovered := db.watcher.Begin(SpanRecovery)
+	r, err := db.restart()
+	if recovered != nil {
+		recovered(err)
+	}
 	if err != nil {
-		return err
-	}
-	if db.opts.DisableWAL && !db.opts.ReadOnly && (!r.checkpoint.Clean || r.log.Records() > 0) {
-		if err := db.absorbLog(); err != nil {
-			return err
-		}
-		if r, err = db.recover(); err != nil {
-			return err
-		}
-	}
-	if err := db.start(r); err != nil {
 		return err
 	}
 	db.reopen = RecoveryStats{
@@ -91,9 +87,30 @@ func (db *DB) open() error {
 		TornBytes: r.log.TornBytes(), Orphans: r.orphans, Took: db.rt.Now().Sub(start),
 	}
 	db.opened = start
-	db.log.Info("aegis opened", "dir", db.dir, "clean", r.checkpoint.Clean, "seq", uint64(r.last),
-		"replayed", r.log.Records(), "torn_bytes", r.log.TornBytes(), "took", db.reopen.Took)
+	if s := &db.reopen; !s.Clean {
+		db.events.emit(slog.LevelInfo, EventRecovery, slog.Int64("records", s.Records), slog.Int64("bytes", s.Bytes),
+			slog.Int64("torn_bytes", s.TornBytes), slog.Int("orphans", s.Orphans))
+	}
+	db.events.emit(slog.LevelInfo, EventOpen, slog.Bool("clean", db.reopen.Clean), slog.Bool("read_only", db.opts.ReadOnly),
+		slog.Uint64("seq", uint64(r.last)), slog.Duration("took", db.reopen.Took))
 	return db.dropUnpublished(r.checkpoint.Pending)
+}
+
+// restart recovers the state and starts the actors on it.
+func (db *DB) restart() (*recovered, error) {
+	r, err := db.recover()
+	if err != nil {
+		return nil, err
+	}
+	if db.opts.DisableWAL && !db.opts.ReadOnly && (!r.checkpoint.Clean || r.log.Records() > 0) {
+		if err := db.absorbLog(); err != nil {
+			return nil, err
+		}
+		if r, err = db.recover(); err != nil {
+			return nil, err
+		}
+	}
+	return r, db.start(r)
 }
 
 // recovered is the state that the backend holds.
@@ -117,6 +134,7 @@ func (db *DB) recover() (*recovered, error) {
 	}
 	db.cache = pages.NewCache(db.rt, db.pagesLoaded)
 	db.cache.TimeLoads(db.rt.Now, db.latency.load.record)
+	db.cache.OnDamage(db.watcher.damage)
 	r := &recovered{checkpoint: c, last: c.Freeze, first: first}
 	if r.runs, err = flusher.Open(db.backend, c, db.cache); err != nil {
 		return nil, err
@@ -125,7 +143,7 @@ func (db *DB) recover() (*recovered, error) {
 	r.active = versions.NewIndex(c.Freeze, versions.IndexOptions{ChunkBytes: limits.ChunkBytes})
 	from := walwriter.Source{Seq: c.Freeze, Epoch: c.Epoch, Clean: c.Clean || !c.Log}
 	log, err := walwriter.NewReplay(db.backend, from, func(done, total int64) {
-		db.opts.Progress(Progress{Stage: "recovery", Done: done, Total: total, Unit: "bytes"})
+		db.opts.Observer.Progress(Progress{Stage: "recovery", Done: done, Total: total, Unit: "bytes"})
 	})
 	if err != nil {
 		return nil, err
@@ -141,9 +159,11 @@ func (db *DB) recover() (*recovered, error) {
 // loadCheckpoint returns the newest checkpoint. In an empty directory it publishes the first
 // one: empty, clean, of epoch 1. From then on the directory is a store's.
 func (db *DB) loadCheckpoint() (c *flusher.Checkpoint, first bool, err error) {
-	c, err = flusher.Load(db.backend)
-	if err != nil || c != nil {
-		return c, false, err
+	if c, err = flusher.Load(db.backend); c != nil {
+		return c, false, nil
+	}
+	if err := refuseUnfinished(db.backend, err); err != nil {
+		return nil, false, err
 	}
 	files, err := db.backend.List()
 	if err != nil {
@@ -187,7 +207,7 @@ func refuseForeign(b backends.Backend) error {
 }
 
 // storeFile matches the names of a store's files.
-var storeFile = regexp.MustCompile(`^(checkpoint-[0-9a-f]{16}\.[ab]|table-[0-9a-f]{16}|wal-[0-9a-f]{8})$`)
+var storeFile = regexp.MustCompile(`^(checkpoint-[0-9a-f]{16}\.[ab]|table-[0-9a-f]{16}|wal-[0-9a-f]{8}|` + unfinishedName + `)$`)
 
 // isOurs reports whether a file could be a store's, by its name.
 func isOurs(name string) bool { return storeFile.MatchString(name) }
@@ -204,6 +224,9 @@ func (db *DB) start(r *recovered) (err error) {
 	c.Number++
 	c.Epoch = max(c.Epoch, r.log.Epoch()) + 1
 	c.Clean, c.Log = false, !db.opts.DisableWAL
+	if c.Store == (flusher.StoreID{}) {
+		c.Store = newStoreID(db.rt.Now(), db.dir, c.Store)
+	}
 	var m actors.Machines
 	if c.Log {
 		if err := db.makeDurable(r); err != nil {
@@ -219,6 +242,9 @@ func (db *DB) start(r *recovered) (err error) {
 		}()
 	}
 	if err = flusher.Publish(db.backend, &c); err != nil {
+		return err
+	}
+	if err = removeMark(db.backend); err != nil {
 		return err
 	}
 	if !c.Log { // only now does a checkpoint say that there is none
@@ -240,7 +266,7 @@ func (db *DB) start(r *recovered) (err error) {
 	})
 	m.Evictor = db.newEvictor()
 	db.graph = actors.New(db.rt, limits, db.pub, m, db.failed)
-	db.graph.Observe(db.latency.observe)
+	db.graph.Observe(db.watcher)
 	db.graph.Start()
 	return nil
 }
@@ -282,20 +308,14 @@ func (db *DB) newEvictor() *evictor.Machine {
 func (db *DB) pagesLoaded() { db.graph.PagesLoaded() }
 
 // failed is told of a machine that broke an invariant.
-func (db *DB) failed(err error) {
-	db.log.Error("aegis stopped", "dir", db.dir, "error", err)
-}
+func (db *DB) failed(err error) { db.watcher.Poisoned(err) }
 
 // absorbLog brings what a log holds into tables, for a store that goes on without one: it opens
 // with the log and closes cleanly.
 func (db *DB) absorbLog() error {
 	opts := db.opts
 	opts.DisableWAL = false
-	with := &DB{
-		opts: opts, dir: db.dir, codec: db.codec, backend: db.backend, release: func() error { return nil },
-		rt: db.rt, log: db.log, pub: &versions.Published{}, gate: actors.NewGate(), over: actors.NewLatch(), cache: db.cache,
-		latency: latencies{rt: db.rt},
-	}
+	with := db.twin(opts)
 	// The cache of r wakes db, which has no graph yet.
 	r, err := with.recover()
 	if err != nil {
@@ -305,6 +325,18 @@ func (db *DB) absorbLog() error {
 		return err
 	}
 	return with.Close()
+}
+
+// twin returns another DB over the same backend, whose state is its own. It holds no lock, and tells no
+// events.
+func (db *DB) twin(opts Options) *DB {
+	d := &DB{
+		opts: opts, dir: db.dir, codec: db.codec, backend: db.backend, release: func() error { return nil },
+		rt: db.rt, events: newEvents(db.rt, db.dir, nil), pub: &versions.Published{}, gate: actors.NewGate(), over: actors.NewLatch(),
+		cache: db.cache, latency: latencies{rt: db.rt},
+	}
+	d.watcher = newWatcher(d)
+	return d
 }
 
 // dropUnpublished drops the keyspaces of bulk loads that a crash ended between the checkpoint

@@ -66,13 +66,14 @@ type Options struct {
 	// Default: 0s: no limit on age.
 	MaxSnapshotAge time.Duration
 
-	// Logger receives rare events: recovery, failures, stalls. Nothing is logged for each operation.
-	// Default: nil: discards.
+	// Logger receives rare events: recovery, flushes, failures, stalls. Nothing is logged for each
+	// operation. The Event constants list the names and the fields. Events are handed over aside, so
+	// that a slow handler holds nothing up. Default: nil: discards.
 	Logger *slog.Logger
 
-	// Progress is told how far the long parts of Open and Close are, from one goroutine at a time.
-	// It must not call back into the store. Default: nil: nobody is told.
-	Progress func(Progress)
+	// Observer is told of progress, of spans for a tracer, and where transactions begin. It is copied.
+	// Default: nil: nobody is told, and nothing is spent on it.
+	Observer *Observer
 
 	// Limits are the sizes of inner structures; they exist for the simulator and for experiments. A
 	// zero field takes its default. Default: nil: all defaults.
@@ -145,13 +146,6 @@ func (c Compression) codec(level int) (pages.Codec, error) {
 	return pages.Codec{Compression: pages.Zstd, Level: int8(max(level, 1))}, nil
 }
 
-// Progress is how far a long operation is.
-type Progress struct {
-	Stage       string // what is done: "recovery", "checkpoint", …
-	Done, Total int64  // in Unit; Total is 0 while it is not known
-	Unit        string // "bytes", "files", …
-}
-
 const (
 	maxZstdLevel        = 4
 	minMemoryBudget     = 64 << 10
@@ -197,9 +191,7 @@ func (o *Options) effective() (Options, error) {
 	if e.Logger == nil {
 		e.Logger = slog.New(slog.DiscardHandler)
 	}
-	if e.Progress == nil {
-		e.Progress = func(Progress) {}
-	}
+	e.Observer = e.Observer.effective()
 	return e, nil
 }
 

@@ -34,10 +34,10 @@ func TestOptionsDefaults(t *testing.T) {
 		if e.MemoryBudget != 256<<20 || e.CheckpointBytes != 32<<20 || e.SyncInterval != 100*time.Millisecond {
 			t.Errorf("%s: %+v has other sizes than documented", name, e)
 		}
-		if e.Logger == nil || e.Progress == nil {
+		if e.Logger == nil || e.Observer.Progress == nil {
 			t.Errorf("%s: Logger and Progress must be callable", name)
 		}
-		e.Progress(Progress{})
+		e.Observer.Progress(Progress{})
 		e.Logger.Info("discarded")
 	}
 }

@@ -17,8 +17,10 @@ type Stats struct {
 	Tables    TableStats
 	Cache     CacheStats
 	Memory    MemoryStats
-	Snapshots []SnapshotStats // open transactions, the oldest first
-	Mailboxes map[string]int  // messages that wait, by actor
+	Snapshots []SnapshotStats   // open transactions, the oldest first
+	Mailboxes map[string]int    // messages that wait, by actor
+	Messages  map[string]uint64 // messages that were taken, by actor
+	Events    EventStats
 	Recovery  RecoveryStats
 	Uptime    time.Duration
 	Err       error // why the store only reads (ErrPoisoned), or refuses writes (ErrNoSpace); else nil
@@ -30,11 +32,16 @@ type CommitStats struct {
 	NoSync, Oversize             uint64  // of Commits
 	Groups                       uint64  // log groups that were synced
 	PerGroup                     float64 // commits in an average group
-	UserBytes                    uint64  // keys and values committed
-	Waiting, Held                int     // commits that wait for a sync; that wait to be applied
+	GroupSizes                   []SizeBucket
+	UserBytes                    uint64 // keys and values committed
+	Waiting, Held                int    // commits that wait for a sync; that wait to be applied
 	Stalls                       StallStats
 	LastSeq, DurableSeq          uint64
 }
+
+// SizeBucket counts groups of up to UpTo commits and of more than the bucket before it. There are four
+// to each doubling; buckets that counted nothing are left out.
+type SizeBucket struct{ UpTo, Count uint64 }
 
 // StallStats count how often commits had to wait.
 type StallStats struct {
@@ -93,7 +100,8 @@ type SnapshotStats struct {
 	Seq       uint64
 	Age       time.Duration
 	ReadWrite bool
-	TooOld    bool // ended: it holds nothing, and its next call returns ErrSnapshotTooOld
+	TooOld    bool   // ended: it holds nothing, and its next call returns ErrSnapshotTooOld
+	Origin    string // file:line that began it, if Observer.SnapshotOrigins is set and it was a transaction
 }
 
 // Stats collects the figures. It waits for each actor's present turn, so for a sync at most.
@@ -109,11 +117,14 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 	now := db.rt.Now()
 	s := Stats{
 		Commits: commitStats(&g), Latency: db.latency.stats(), Log: logStats(&g), Tables: tableStats(&g),
-		Mailboxes: db.graph.Depths(), Recovery: db.reopen, Uptime: now.Sub(db.opened),
+		Mailboxes: db.graph.Depths(), Messages: db.graph.Taken(), Events: db.events.figures(), Recovery: db.reopen, Uptime: now.Sub(db.opened),
 		Err: g.Txcoord.Poisoned,
 	}
 	if s.Err == nil {
 		s.Err = g.Txcoord.NoSpace
+	}
+	for _, b := range db.latency.group.figures().Buckets {
+		s.Commits.GroupSizes = append(s.Commits.GroupSizes, SizeBucket{UpTo: uint64(b.UpTo), Count: b.Count})
 	}
 	c := db.cache.Stats()
 	s.Cache = CacheStats{
@@ -127,7 +138,7 @@ func (db *DB) Stats(ctx context.Context) (Stats, error) {
 		ResidentBytes: c.ResidentBytes, TargetBytes: c.TargetBytes,
 	}
 	for _, o := range db.pub.Snapshots.List() {
-		s.Snapshots = append(s.Snapshots, SnapshotStats{Seq: uint64(o.Seq), Age: now.Sub(o.Since), ReadWrite: o.ReadWrite, TooOld: o.Expired})
+		s.Snapshots = append(s.Snapshots, SnapshotStats{Seq: uint64(o.Seq), Age: now.Sub(o.Since), ReadWrite: o.ReadWrite, TooOld: o.Expired, Origin: describeOrigin(o.Origin)})
 	}
 	if written := g.Walwriter.BytesWritten + g.Flusher.FlushedBytes + g.Flusher.MergedBytes + g.Flusher.CheckpointBytes; g.Txcoord.UserBytes > 0 {
 		s.Tables.WriteAmplification = float64(written) / float64(g.Txcoord.UserBytes)
@@ -139,7 +150,7 @@ func commitStats(g *actors.Stats) CommitStats {
 	t := &g.Txcoord
 	s := CommitStats{
 		Commits: t.Commits, Conflicts: t.Conflicts, Rejected: t.Rejected, NoSync: t.NoSync,
-		Oversize: t.Oversize, Groups: t.Groups, UserBytes: t.UserBytes, Waiting: t.Waiting, Held: t.Held,
+		Oversize: t.Oversize, Groups: g.Walwriter.Groups, UserBytes: t.UserBytes, Waiting: t.Waiting, Held: t.Held,
 		Stalls:  StallStats{Turns: t.HeldTurns, ForLog: t.HeldForCredit, ForFlush: t.HeldForFlush},
 		LastSeq: uint64(t.Applied), DurableSeq: uint64(t.Durable),
 	}

@@ -106,6 +106,9 @@ func (tx *Tx) acquire() {
 	tx.db.rt.Park(tx.ctx, nil)
 	tx.begun = tx.db.rt.Now()
 	tx.snap = tx.db.pub.Acquire(!tx.readOnly, tx.begun)
+	if tx.db.opts.Observer.SnapshotOrigins {
+		tx.snap.SetOrigin(callers())
+	}
 }
 
 // usable is checked by every operation.

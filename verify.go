@@ -40,13 +40,22 @@ func (db *DB) Verify(ctx context.Context, progress func(Progress)) error {
 func (db *DB) verifyTables(ctx context.Context, progress func(Progress)) (errs []error) {
 	snap := db.pub.Acquire(false, db.rt.Now())
 	defer snap.Release()
-	var tables []*pages.Table
-	p := Progress{Stage: "tables", Unit: "bytes"}
 	view := snap.View()
 	if view == nil {
 		return []error{ErrSnapshotTooOld}
 	}
-	for i, r := range view.Runs {
+	errs = verifyRuns(ctx, db.rt, view.Runs, progress)
+	if snap.Expired() {
+		errs = append(errs, ErrSnapshotTooOld) // its tables went before they were read
+	}
+	return errs
+}
+
+// verifyRuns returns what is wrong with runs and their tables, in their order.
+func verifyRuns(ctx context.Context, rt Runtime, runs []*pages.Run, progress func(Progress)) (errs []error) {
+	var tables []*pages.Table
+	p := Progress{Stage: "tables", Unit: "bytes"}
+	for i, r := range runs {
 		if err := r.Check(); err != nil {
 			errs = append(errs, fmt.Errorf("aegis: run %d: %w", i, err))
 		}
@@ -57,7 +66,7 @@ func (db *DB) verifyTables(ctx context.Context, progress func(Progress)) (errs [
 	}
 	var told sync.Mutex
 	found := make([][]error, len(tables))
-	db.rt.Parallel(len(tables), func(i int) {
+	rt.Parallel(len(tables), func(i int) {
 		found[i] = tables[i].Verify(ctx, func(n int64) {
 			told.Lock()
 			defer told.Unlock()
@@ -65,11 +74,7 @@ func (db *DB) verifyTables(ctx context.Context, progress func(Progress)) (errs [
 			progress(p)
 		})
 	})
-	errs = append(errs, slices.Concat(found...)...)
-	if snap.Expired() {
-		errs = append(errs, ErrSnapshotTooOld) // its tables went before they were read
-	}
-	return errs
+	return append(errs, slices.Concat(found...)...)
 }
 
 // verifyLog reads the checkpoint's copies and replays the log into nothing, which the engine goes

@@ -19,6 +19,7 @@ type actor[M any] struct {
 	limit int
 
 	token atomic.Bool
+	taken atomic.Uint64 // messages that Turns have drained
 	wake  chan struct{}
 	stop  chan struct{}
 	ended chan struct{}
@@ -143,6 +144,7 @@ func (a *actor[M]) turn(limit int, inline bool) (more bool) {
 	}
 	a.batch = a.drain(a.batch[:0], limit)
 	if len(a.batch) > 0 {
+		a.taken.Add(uint64(len(a.batch)))
 		a.run(a.batch)
 		clear(a.batch)
 	}

@@ -1,9 +1,7 @@
 package actors
 
 import (
-	"reflect"
 	"sync/atomic"
-	"time"
 
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
@@ -58,6 +56,10 @@ func (g *Graph) deliverTxcoord() {
 	g.publish(&g.pub.Visible, &g.marks.Visible, out.Visible)
 	g.publish(&g.pub.Durable, &g.marks.Durable, out.Durable)
 	g.holdClients(out.Held)
+	g.watchStall(out.Held, out.HeldFor)
+	for i := range out.Ended {
+		g.observer.SnapshotEnded(out.Ended[i])
+	}
 	for i := range out.Commits {
 		r := &out.Commits[i]
 		r.To.Resolve(r.Result)
@@ -111,15 +113,10 @@ func (g *Graph) tellEvictor(m messages.ToEvictor) {
 
 func (g *Graph) stepWalwriter(batch []messages.ToWalwriter) error {
 	commits, synced := g.gathering.drained(batch)
-	var start time.Time
-	if synced {
-		start = g.rt.Now()
-	}
-	if err := g.machines.Walwriter.Step(batch, &g.walOut); err != nil {
+	if err := g.stepLog(batch, commits, synced); err != nil {
 		return err
 	}
 	if synced {
-		g.observe(LogSync, g.rt.Now().Sub(start))
 		g.gathering.written(commits)
 	}
 	g.deliverWalwriter()
@@ -129,6 +126,7 @@ func (g *Graph) stepWalwriter(batch []messages.ToWalwriter) error {
 func (g *Graph) deliverWalwriter() {
 	out := &g.walOut
 	for _, m := range out.Txcoord {
+		g.tellObserver(m)
 		g.tx.send(m)
 		g.effect(walwriterName, txcoordName, m)
 	}
@@ -136,7 +134,7 @@ func (g *Graph) deliverWalwriter() {
 		g.tx.wakeUp()
 	}
 	for _, j := range out.Jobs {
-		g.job(reflect.TypeOf(j).String(), j.Run, func(err error) {
+		g.job(j, func(err error) {
 			g.wal.send(messages.WalJobDone{Job: j, Err: err})
 			g.wal.wakeUp()
 		})
@@ -179,7 +177,7 @@ func (g *Graph) deliverFlusher() {
 		g.effect(flusherName, evictorName, m)
 	}
 	for _, j := range out.Jobs {
-		g.job(reflect.TypeOf(j).String(), j.Run, func(err error) {
+		g.job(j, func(err error) {
 			g.flush.send(messages.FlusherJobDone{Job: j, Err: err})
 			g.flush.wakeUp()
 		})

@@ -3,8 +3,8 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
-	"time"
 
 	"github.com/aegis-storage/aegis/evictor"
 	"github.com/aegis-storage/aegis/flusher"
@@ -56,14 +56,15 @@ type Graph struct {
 	failedErr atomic.Pointer[error]
 	poison    atomic.Pointer[error] // what txcoord has to hear of; not by its mailbox, which may be what is full
 	onFailure func(error)
-	observe   func(work string, took time.Duration)
+	observer  Observer
+	stall     stall
 }
 
 // New wires the machines. onFailure is told of a machine that broke an invariant, once.
 func New(rt Runtime, limits messages.Limits, pub *versions.Published, m Machines, onFailure func(error)) *Graph {
 	g := &Graph{
 		rt: rt, machines: m, pub: pub, onFailure: onFailure, inbox: limits.Inbox,
-		jobsDone: make(chan struct{}, 1), failed: make(chan struct{}), observe: func(string, time.Duration) {},
+		jobsDone: make(chan struct{}, 1), failed: make(chan struct{}), observer: nobody{},
 	}
 	// Walwriter answers each Append with a Written and at most one Durable, and at most TurnLimit
 	// Appends are out; the rest of an inner mailbox is for rare messages, each of which its
@@ -99,14 +100,6 @@ func New(rt Runtime, limits messages.Limits, pub *versions.Published, m Machines
 	g.news.index.Store(-1)
 	return g
 }
-
-// LogSync is what Observe is told of a Turn in which the log writer was asked for a sync.
-const LogSync = "log sync"
-
-// Observe has f told how long work took by the Runtime's clock, also work that failed: each job,
-// by the name that the Runtime is given, and each LogSync, with the write before the sync. It is
-// called before Start. f must not wait, and may be called by several goroutines at a time.
-func (g *Graph) Observe(f func(work string, took time.Duration)) { g.observe = f }
 
 // Start delivers the machines' first effects and starts the actors, downstream first.
 func (g *Graph) Start() {
@@ -180,18 +173,16 @@ func (g *Graph) collectPoison(batch []messages.ToTxcoord) []messages.ToTxcoord {
 }
 
 // job runs long work; done delivers its end to the machine's mailbox.
-func (g *Graph) job(name string, run func(messages.Yield) error, done func(error)) {
+func (g *Graph) job(j job, done func(error)) {
 	// Counted first, then looked: the other way round, Stop could find no job in between.
 	g.jobs.Add(1)
 	if g.stopping.Load() {
 		g.jobEnded()
 		return
 	}
+	name := reflect.TypeOf(j).String()
 	g.rt.Job(name, func() {
-		start := g.rt.Now()
-		err := g.runJob(run)
-		g.observe(name, g.rt.Now().Sub(start))
-		done(err)
+		done(g.observed(name, j))
 		g.jobEnded()
 	})
 }
@@ -270,6 +261,22 @@ func (g *Graph) Depths() map[string]int {
 func depth[M any](d map[string]int, a *actor[M]) {
 	if a != nil {
 		d[a.name] = len(a.inner) + len(a.outer)
+	}
+}
+
+// Taken are the numbers of messages that the actors have taken so far, by actor.
+func (g *Graph) Taken() map[string]uint64 {
+	t := make(map[string]uint64)
+	taken(t, g.tx)
+	taken(t, g.wal)
+	taken(t, g.flush)
+	taken(t, g.evict)
+	return t
+}
+
+func taken[M any](t map[string]uint64, a *actor[M]) {
+	if a != nil {
+		t[a.name] = a.taken.Load()
 	}
 }
 

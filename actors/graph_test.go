@@ -275,13 +275,13 @@ func TestJobsWhileStopping(t *testing.T) {
 		var starting sync.WaitGroup
 		starting.Go(func() {
 			for range 20 {
-				s.job("test", func(yield messages.Yield) error {
+				s.job(jobFunc(func(yield messages.Yield) error {
 					if stopped.Load() {
 						t.Error("a job runs after Stop")
 					}
 					yield()
 					return nil
-				}, func(error) {
+				}), func(error) {
 					if stopped.Load() {
 						t.Error("a job ends after Stop")
 					}
@@ -295,6 +295,11 @@ func TestJobsWhileStopping(t *testing.T) {
 		starting.Wait()
 	}
 }
+
+// jobFunc is a job of a few lines.
+type jobFunc func(yield messages.Yield) error
+
+func (f jobFunc) Run(yield messages.Yield) error { return f(yield) }
 
 // A context that ends before a request is in cancels it; one that ends after leaves the outcome
 // open.
@@ -343,7 +348,7 @@ func TestMachineFails(t *testing.T) {
 			s.flush.wakeUp()
 		},
 		"job": func(s *store) {
-			s.job("test", func(messages.Yield) error { panic("broken job") }, func(error) {})
+			s.job(jobFunc(func(messages.Yield) error { panic("broken job") }), func(error) {})
 		},
 	} {
 		t.Run(name, func(t *testing.T) { machineFails(t, breakIt) })

@@ -19,6 +19,7 @@ const BottomTier = 0xFF
 // tables there are, in which runs, and where the log goes on. It is immutable once published.
 type Checkpoint struct {
 	Number       uint64       // of the file; the highest valid one counts
+	Store        StoreID      // whose it is; zero: a store that no life has given one yet
 	Epoch        uint64       // of the life that wrote it
 	Freeze       pages.Seq    // every commit at or below is in Runs
 	NextFile     pages.FileID // above the id of every table named here
@@ -31,6 +32,9 @@ type Checkpoint struct {
 	UserBytes    uint64             // keys and values flushed since the store began
 	WrittenBytes uint64             // table bytes written since then
 }
+
+// StoreID tells a store from every other one, its own copies included. It never changes.
+type StoreID [16]byte
 
 // Dropped is a keyspace that was dropped by the commit Seq, at or below the Freeze of the
 // checkpoint that first names it.
@@ -56,12 +60,13 @@ type RunMeta struct {
 //	└─────────┴────────────┴────────────┴─────────────┴──────────┴────────────┘
 //
 //	body: number v │ epoch v │ freeze v │ nextFile v │ userBytes v │ writtenBytes v │ flags u8
+//	      store: 16 bytes                                         with its flag only
 //	      n × keyspace: id v │ compression u8 │ level i8          ascending ids
 //	      n × dropped:  id v │ seq v                              ascending ids
 //	      n × pending:  id v                                      ascending ids
 //	      n × run:      tier u8 │ seqLo v │ seqHi v │ consumed length v │ consumed
 //	                    n × table: pages.TableMeta                ascending keys
-//	flags: 1 clean, 2 log
+//	flags: 1 clean, 2 log, 4 store
 //
 // Each checkpoint is written twice, as checkpoint-NUMBER.a and .b with the same contents.
 const (
@@ -72,6 +77,7 @@ const (
 
 	flagClean = 1
 	flagLog   = 2
+	flagStore = 4
 
 	maxConsumed = 1 << 16 // bytes; keys are shorter
 )
@@ -101,7 +107,11 @@ func (c *Checkpoint) appendBody(dst []byte) []byte {
 	if c.Log {
 		flags |= flagLog
 	}
-	dst = append(dst, flags)
+	if c.Store != (StoreID{}) {
+		dst = append(append(dst, flags|flagStore), c.Store[:]...)
+	} else {
+		dst = append(dst, flags)
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(c.Keyspaces)))
 	for _, k := range c.Keyspaces {
 		dst = binary.AppendUvarint(dst, uint64(k.ID))
@@ -229,10 +239,15 @@ func (d *decoder) checkpoint() *Checkpoint {
 	c := &Checkpoint{Number: d.uvarint(), Epoch: d.uvarint(), Freeze: pages.Seq(d.uvarint()),
 		NextFile: pages.FileID(d.uvarint()), UserBytes: d.uvarint(), WrittenBytes: d.uvarint()}
 	flags := d.u8()
-	if flags > flagClean|flagLog && d.err == nil {
+	if flags > flagClean|flagLog|flagStore && d.err == nil {
 		d.err = fmt.Errorf("unknown flags %#x", flags)
 	}
 	c.Clean, c.Log = flags&flagClean != 0, flags&flagLog != 0
+	if flags&flagStore != 0 {
+		for i := range c.Store {
+			c.Store[i] = d.u8()
+		}
+	}
 	for range d.count(3) {
 		k := pages.CatalogEntry{ID: d.keyspace()}
 		k.Codec = pages.Codec{Compression: pages.Compression(d.u8()), Level: int8(d.u8())}

@@ -44,6 +44,11 @@ func (j *flushJob) Run(yield messages.Yield) (err error) {
 	return j.write()
 }
 
+// Report implements messages.Reporter.
+func (j *flushJob) Report() messages.JobReport {
+	return messages.JobReport{Tables: len(j.out.tables), Bytes: j.out.stored, Seq: j.upTo}
+}
+
 func (j *flushJob) write() error {
 	dead, skip := ranges(j.dropped), false
 	space := keyspaceRun{codecs: j.codecs}

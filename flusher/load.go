@@ -54,6 +54,12 @@ func parseCheckpointName(name string) (number uint64, ok bool) {
 	return number, slices.Contains(copies[:], name[len(same):])
 }
 
+// IsCheckpointName reports whether a file is a copy of a checkpoint, by its name.
+func IsCheckpointName(name string) bool {
+	_, ok := parseCheckpointName(name)
+	return ok
+}
+
 // Load returns the newest checkpoint of which a copy is whole, and nil if the backend has no
 // checkpoint. If every copy of every checkpoint is bad, the error is the *pages.CorruptionError
 // of the newest; a copy that cannot be read at all is the medium's error instead: it must not
@@ -129,6 +135,10 @@ func readCopies(b backends.Backend, number uint64) (*Checkpoint, error) {
 	}
 	return nil, first
 }
+
+// LoadNumber returns checkpoint number, from whichever copy is whole. One that a newer one has
+// replaced is an error for which errors.Is(err, fs.ErrNotExist).
+func LoadNumber(b backends.Backend, number uint64) (*Checkpoint, error) { return readCopies(b, number) }
 
 func readCheckpoint(b backends.Backend, number uint64, suffix string) (*Checkpoint, error) {
 	name := checkpointName(number, suffix)

@@ -69,6 +69,7 @@ type Machine struct {
 	codec   pages.Codec
 	files   *FileIDs
 	policy  policy
+	store   StoreID
 	epoch   uint64
 	log     bool
 
@@ -130,7 +131,7 @@ func New(cfg Config) *Machine {
 	m := &Machine{
 		backend: cfg.Backend, limits: cfg.Limits, cache: cfg.Cache, codec: cfg.Codec, files: cfg.Files,
 		policy: policy{fanIn: cfg.Limits.FanIn, maxRuns: cfg.Limits.MaxRuns, small: smallBottom * cfg.Limits.IndexBytes},
-		epoch:  c.Epoch, log: c.Log, number: c.Number, published: c.Number, publishedFreeze: c.Freeze,
+		store:  c.Store, epoch: c.Epoch, log: c.Log, number: c.Number, published: c.Number, publishedFreeze: c.Freeze,
 		settle: settle{after: cfg.Limits.SettleAfter},
 	}
 	if m.files == nil {

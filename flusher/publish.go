@@ -128,6 +128,15 @@ func (j *publishJob) Run(yield messages.Yield) error {
 	return err
 }
 
+// Report implements messages.Reporter.
+func (j *publishJob) Report() messages.JobReport {
+	r := messages.JobReport{Number: j.checkpoint.Number, Bytes: int64(j.bytes), Runs: len(j.runs), Seq: j.checkpoint.Freeze}
+	for _, run := range j.runs {
+		r.Tables += len(run.Tables)
+	}
+	return r
+}
+
 func (j *publishJob) prepare() error {
 	if j.find {
 		names, err := checkpointFiles(j.backend)
@@ -154,7 +163,7 @@ func (j *publishJob) prepare() error {
 func (m *Machine) newCheckpoint() *Checkpoint {
 	s := &m.staged
 	c := &Checkpoint{
-		Number: m.number + 1, Epoch: m.epoch, Freeze: s.freeze, NextFile: m.files.Bound(), Clean: s.clean, Log: m.log,
+		Number: m.number + 1, Store: m.store, Epoch: m.epoch, Freeze: s.freeze, NextFile: m.files.Bound(), Clean: s.clean, Log: m.log,
 		Keyspaces: s.keyspaces, Dropped: s.dropped, Pending: s.pending, UserBytes: s.user, WrittenBytes: s.written,
 	}
 	for _, r := range s.runs {

@@ -78,6 +78,13 @@ func (j *stepJob) Run(yield messages.Yield) (err error) {
 	return j.out.finish()
 }
 
+// Report implements messages.Reporter.
+func (j *stepJob) Report() messages.JobReport {
+	return messages.JobReport{
+		Tables: len(j.out.tables), Bytes: j.out.stored, Runs: len(j.sources), Moved: len(j.moved), Last: j.done,
+	}
+}
+
 // full reports whether the step did enough. Merging that writes little (most of it was deleted)
 // ends by what it read. A small table that is joined does not count, however much it compresses:
 // it may be from the step before, and each step must get further than that.

@@ -16,6 +16,8 @@ type Cache struct {
 	now  func() time.Time    // nil: loads are not timed
 	took func(time.Duration) // told of each load
 
+	damaged func(*CorruptionError) // nil: nobody is told
+
 	resident atomic.Int64 // bytes of the pages in slots
 	target   atomic.Int64 // what the evictor keeps resident below; 0: no limit
 	hard     atomic.Int64 // readers wait above it; 0: no limit
@@ -82,6 +84,11 @@ func (c *Cache) SetLimits(target, hard int64) {
 func (c *Cache) TimeLoads(now func() time.Time, took func(time.Duration)) {
 	c.now, c.took = now, took
 }
+
+// OnDamage has f told of each damaged page that somebody reads, each time; its reader gets the same
+// error. It is called before the cache is used. f must not wait, and may be called by several
+// goroutines at a time.
+func (c *Cache) OnDamage(f func(*CorruptionError)) { c.damaged = f }
 
 // Resident returns the bytes of the pages in memory.
 func (c *Cache) Resident() int64 { return c.resident.Load() }

@@ -41,6 +41,7 @@ type Codec struct {
 //	"id"          → next free KeyspaceID, u32 big endian
 //	"ks/" name    → CatalogEntry
 //	"drop/" id    → empty; the keyspace with this id (u32 big endian) was dropped
+//	"blocks"      → u64 big endian: what the ids of blocks keep above (the root package's)
 //
 // The catalog sorts before all data, so a flush meets it first.
 const (

@@ -220,5 +220,9 @@ func (t *Table) match(stored []byte, ref Ref) error {
 }
 
 func (t *Table) corrupt(ref Ref, err error) error {
-	return &CorruptionError{File: t.name(), Offset: ref.Offset, What: err.Error()}
+	damage := &CorruptionError{File: t.name(), Offset: ref.Offset, What: err.Error()}
+	if t.cache.damaged != nil {
+		t.cache.damaged(damage)
+	}
+	return damage
 }

@@ -52,6 +52,7 @@ func (m *Machine) freezeIfDue() {
 // a sync, as the flush has to wait until durable covers the freeze seq.
 func (m *Machine) freeze(final bool) {
 	m.freezeDue = false
+	m.idle.frozen()
 	m.active.Freeze(m.applied)
 	m.frozen = slices.Insert(m.frozen, 0, frozen{index: m.active, lifespan: lifespan{born: m.activeBorn}, upTo: m.applied, final: final})
 	m.active = versions.NewIndex(m.applied, versions.IndexOptions{ChunkBytes: m.limits.ChunkBytes, ExpectKeys: m.active.Len()})
@@ -93,6 +94,7 @@ func (m *Machine) tellSeen(out *Outbox) {
 func (m *Machine) flushed(msg messages.Flushed, out *Outbox) {
 	m.flusherNo = max(m.flusherNo, msg.No)
 	m.runs, m.debt, m.flushErr = msg.Runs, msg.Debt, nil
+	m.idle.tables(m.runs)
 	m.runSeq = max(m.runSeq, msg.Covered)
 	m.viewStale = true
 	for last := len(m.frozen) - 1; last >= 0 && m.frozen[last].upTo <= msg.Covered && (msg.Final || !m.frozen[last].final); last-- {

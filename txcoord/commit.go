@@ -158,6 +158,7 @@ func (m *Machine) insert(c *messages.Commit, seq pages.Seq) {
 	for i := range c.Ops {
 		m.stats.UserBytes += uint64(c.Ops[i].KeyLen) + uint64(c.Ops[i].ValLen)
 	}
+	m.idle.note(c.Batch, c.Ops)
 	c.Adopted = Insert(m.active, c.Batch, c.Ops, seq, m.limits.ChunkBytes, m.trimKeep(c), false)
 }
 

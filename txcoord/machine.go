@@ -76,6 +76,7 @@ type Machine struct {
 	flushErr  error // the last flush failed: what finds no room in the index is refused
 	poisoned  error
 	final     bool // no commit is taken any more
+	idle      idle
 	finalDue  bool // the last freeze waits until nothing is held
 	logBytes  int64
 	freezeDue bool
@@ -139,6 +140,7 @@ func New(c Config) *Machine {
 		activeBorn: 1, born: make(map[*pages.Table]uint64),
 	}
 	m.bear(m.runs, m.epoch)
+	m.idle.tables(m.runs)
 	if !m.log {
 		m.durable = c.RunSeq
 	}
@@ -176,7 +178,7 @@ func (m *Machine) Step(batch []messages.ToTxcoord, out *Outbox) error {
 		case *messages.TxcoordStatsRequest:
 			out.Stats = append(out.Stats, StatsReply{msg.Reply, m.figures()})
 		case messages.Tick:
-			m.tick(msg)
+			m.tick(msg, out)
 		default:
 			return fmt.Errorf("txcoord: unknown message %T", msg)
 		}
@@ -202,6 +204,9 @@ func (m *Machine) end(out *Outbox) {
 		out.View = m.view()
 	}
 	out.Applied, out.Durable, out.Visible, out.Held = m.applied, m.durable, m.visible, len(m.held)
+	if len(m.held) > 0 {
+		out.HeldFor = m.heldFor()
+	}
 	m.tellIndexBytes(out)
 	m.setAlarm(out)
 }
@@ -234,16 +239,22 @@ func (m *Machine) setAlarm(out *Outbox) {
 	if len(m.held) > 0 && m.slowed() {
 		out.alarm(slowTick)
 	}
+	if m.idle.worth() && !m.final {
+		out.alarm(m.limits.SettleAfter)
+	}
 }
 
-func (m *Machine) tick(t messages.Tick) {
+func (m *Machine) tick(t messages.Tick, out *Outbox) {
 	if m.maxAge > 0 {
-		m.pub.Snapshots.Expire(func(s versions.SnapshotInfo) bool { return t.Now.Sub(s.Since) > m.maxAge })
+		m.expire(out, true, func(s versions.SnapshotInfo) bool { return t.Now.Sub(s.Since) > m.maxAge })
 	}
 	// What a large commit took in advance is paid back first, an index's worth at most.
 	m.quota = max(min(m.quota, 0), -m.limits.IndexBytes) + m.slowQuota()
 	if m.log && m.syncSent < m.applied {
 		m.group.sync = true
+	}
+	if m.idle.due(t.Now, m.applied, m.limits.SettleAfter) && m.poisoned == nil && !m.final {
+		m.freezeDue = true
 	}
 }
 

@@ -20,6 +20,8 @@ type Outbox struct {
 	View                      *versions.View // nil: unchanged
 	Applied, Durable, Visible pages.Seq      // never fall
 	Held                      int            // commits that wait to be applied
+	HeldFor                   string         // what the first of them waits for; empty: none waits
+	Ended                     []Ended        // snapshots that lost their protection
 
 	Commits []CommitReply
 	Replies []messages.ErrorReply // to Awaits and Checkpoints
@@ -39,15 +41,23 @@ type StatsReply struct {
 	Stats messages.TxcoordStats
 }
 
+// Ended is a snapshot that was ended before its owner did: for its age, or for what it pinned.
+type Ended struct {
+	Snapshot versions.SnapshotInfo
+	ForAge   bool
+}
+
 // Reset empties the outbox and keeps its capacity.
 func (o *Outbox) Reset() {
 	clear(o.Walwriter)
 	clear(o.Flusher)
 	clear(o.Commits)
 	clear(o.Replies)
+	clear(o.Ended)
 	*o = Outbox{
 		Walwriter: o.Walwriter[:0], Flusher: o.Flusher[:0], Evictor: o.Evictor[:0],
 		Commits: o.Commits[:0], Replies: o.Replies[:0], Stats: o.Stats[:0],
+		Ended: o.Ended[:0],
 	}
 }
 

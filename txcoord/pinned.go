@@ -123,7 +123,7 @@ func (m *Machine) reclaim(out *Outbox) {
 		if !over {
 			break
 		}
-		m.endSnapshots(epoch)
+		m.endSnapshots(epoch, out)
 		free = m.letGo(free)
 	}
 	if len(free) > 0 {
@@ -193,12 +193,19 @@ func (m *Machine) pinnedTables() []pinnedBytes {
 
 // endSnapshots ends those of the View of epoch. Their next read says so; until then they hold no
 // View, however long their owners leave them alone.
-func (m *Machine) endSnapshots(epoch uint64) {
-	n := m.pub.Snapshots.Expire(func(s versions.SnapshotInfo) bool { return s.Epoch == epoch })
+func (m *Machine) endSnapshots(epoch uint64, out *Outbox) {
+	n := m.expire(out, false, func(s versions.SnapshotInfo) bool { return s.Epoch == epoch })
 	m.stats.SnapshotsEnded += uint64(n)
 	if i, found := slices.BinarySearch(m.open, epoch); found {
 		m.open = slices.Delete(m.open, i, i+1)
 	}
+}
+
+// expire ends the snapshots for which f says so, and tells which they were.
+func (m *Machine) expire(out *Outbox, forAge bool, f func(versions.SnapshotInfo) bool) int {
+	return m.pub.Snapshots.Expire(f, func(s versions.SnapshotInfo) {
+		out.Ended = append(out.Ended, Ended{Snapshot: s, ForAge: forAge})
+	})
 }
 
 // letGo forgets the indexes that no open snapshot has, and moves such tables to free.

@@ -31,6 +31,17 @@ func (m *Machine) Waits() []messages.Wait {
 	return all
 }
 
+// heldFor names, in the words of waitsOfHeld's cases, what the first commit that is held back waits for.
+func (m *Machine) heldFor() string {
+	switch {
+	case m.log && m.credit < messages.CreditFor(len(m.held[0].Batch)):
+		return "log space"
+	case m.indexFull() && len(m.frozen) >= m.limits.MaxFrozen:
+		return "flush"
+	}
+	return "merges"
+}
+
 // waitsOfHeld tells what the first of the commits that are held back waits for.
 func (m *Machine) waitsOfHeld(add func(on, format string, args ...any)) {
 	cost := messages.CreditFor(len(m.held[0].Batch))

@@ -161,7 +161,7 @@ func TestExpiryAgainstTrimming(t *testing.T) {
 	crowd(t)
 	e := newEngine(IndexOptions{ChunkBytes: 4096}, 1, 0)
 	e.eager = true
-	e.between = func() { e.p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Seq%2 == 0 }) }
+	e.between = func() { e.p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Seq%2 == 0 }, func(SnapshotInfo) {}) }
 	key := []byte(e.hot[0])
 	hash := pages.Hash(key)
 	var expired atomic.Int64

@@ -37,7 +37,8 @@ type Snapshot struct {
 	word     atomic.Uint64        // 0: free or not yet registered; else [expired 1 bit][seq+1 62 bits][read-write 1 bit]
 	epoch    atomic.Uint64        // View's epoch + 1; 0: not yet known
 	since    atomic.Int64         // Unix nanoseconds
-	next     atomic.Uint32        // on the free stack: number + 1 of the slot below
+	origin   atomic.Pointer[Origin]
+	next     atomic.Uint32 // on the free stack: number + 1 of the slot below
 	no       uint32
 	registry *Registry
 	_        [64]byte // neighbours are used by other goroutines
@@ -46,13 +47,18 @@ type Snapshot struct {
 // ErrTooOld is what reading an expired snapshot gives.
 var ErrTooOld = errors.New("versions: snapshot is too old")
 
+// Origin is where a snapshot was taken: return addresses as runtime.Callers gives them, the innermost
+// first, zeros at the end. It does not change once it is set.
+type Origin [12]uintptr
+
 // SnapshotInfo describes an open snapshot.
 type SnapshotInfo struct {
 	Seq       pages.Seq // that it registered with; it may read at a higher one
 	Epoch     uint64    // of its View
 	Since     time.Time
 	ReadWrite bool
-	Expired   bool // nothing is kept for it any more, but it was not released
+	Expired   bool    // nothing is kept for it any more, but it was not released
+	Origin    *Origin // nil: not known
 }
 
 func slotWord(seq pages.Seq, readWrite bool) uint64 {
@@ -137,6 +143,9 @@ func (s *Snapshot) Release() {
 	w := s.word.Load()
 	if w == 0 || w&wordLeft != 0 {
 		panic(fmt.Sprintf("versions: snapshot slot %d released twice", s.no))
+	}
+	if s.origin.Load() != nil {
+		s.origin.Store(nil)
 	}
 	s.view.Store(nil) // or a free slot would keep a whole View alive
 	s.epoch.Store(0)
@@ -228,18 +237,22 @@ func (s *Snapshot) info(w uint64) (i SnapshotInfo, ok bool) {
 	e := s.epoch.Load()
 	return SnapshotInfo{
 		Seq: wordSeq(w), Epoch: e - 1, Since: time.Unix(0, s.since.Load()),
-		ReadWrite: w&1 != 0, Expired: w&wordExpired != 0,
+		ReadWrite: w&1 != 0, Expired: w&wordExpired != 0, Origin: s.origin.Load(),
 	}, e != 0
 }
 
 // Expire ends the protection of the open snapshots for which f says so: their versions and files
 // may go, their Views go with the reads under way, and reading them gives ErrTooOld. It returns how
-// many. f may be asked twice about one. It is called by one goroutine at a time.
-func (r *Registry) Expire(f func(SnapshotInfo) bool) int {
+// many, and tells ended of each. f may be asked twice about one. It is called by one goroutine at a
+// time.
+func (r *Registry) Expire(f func(SnapshotInfo) bool, ended func(SnapshotInfo)) int {
 	n := 0
 	r.scan(func(s *Snapshot, w uint64) {
-		if i, ok := s.info(w); ok && f(i) && s.word.CompareAndSwap(w, w|wordEnding) && s.end(w, f) {
-			n++
+		if i, ok := s.info(w); ok && f(i) && s.word.CompareAndSwap(w, w|wordEnding) {
+			if i, expired := s.end(w, f); expired {
+				n++
+				ended(i)
+			}
 		}
 	})
 	return n
@@ -255,7 +268,7 @@ func (r *Registry) Expire(f func(SnapshotInfo) bool) int {
 //	sets wordExpired                sees wordEnding: begins again
 //
 // If the epoch is stored before f is asked again, f sees it.
-func (s *Snapshot) end(w uint64, f func(SnapshotInfo) bool) (expired bool) {
+func (s *Snapshot) end(w uint64, f func(SnapshotInfo) bool) (i SnapshotInfo, expired bool) {
 	i, ok := s.info(w)
 	if ok && f(i) && s.word.CompareAndSwap(w|wordEnding, w|wordEnding|wordExpired) {
 		w |= wordExpired
@@ -264,8 +277,11 @@ func (s *Snapshot) end(w uint64, f func(SnapshotInfo) bool) (expired bool) {
 	if !s.word.CompareAndSwap(w|wordEnding, w) && s.word.CompareAndSwap(w|wordEnding|wordLeft, 0) {
 		s.registry.put(s)
 	}
-	return w&wordExpired != 0
+	return i, w&wordExpired != 0
 }
+
+// SetOrigin has List and Expire tell where the snapshot was taken. It is its owner's, until Release.
+func (s *Snapshot) SetOrigin(o *Origin) { s.origin.Store(o) }
 
 // Expired says whether the snapshot lost its protection. What was read from its indexes or its
 // runs holds if Expired is false afterwards; Snapshot.Get looks by itself.

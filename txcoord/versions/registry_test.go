@@ -55,7 +55,7 @@ func TestRegistryShowsOpenSnapshots(t *testing.T) {
 		t.Errorf("lowest epoch %d, %t", epoch, ok)
 	}
 	list := r.List()
-	if want := (SnapshotInfo{24, 31, time.Unix(171, 0), true, false}); len(list) != 30 || list[0] != want {
+	if want := (SnapshotInfo{24, 31, time.Unix(171, 0), true, false, nil}); len(list) != 30 || list[0] != want {
 		t.Errorf("%d snapshots, the oldest %v, want %v", len(list), list[0], want)
 	}
 	for _, s := range open {
@@ -88,6 +88,22 @@ func TestReleasedSlotsAreUsedAgain(t *testing.T) {
 	}
 }
 
+// A slot that is taken again does not show where it was taken before.
+func TestOriginIsForgotten(t *testing.T) {
+	p := newPublished(1)
+	s := p.Acquire(false, time.Time{})
+	s.SetOrigin(&Origin{7})
+	if list := p.Snapshots.List(); len(list) != 1 || list[0].Origin == nil || *list[0].Origin != (Origin{7}) {
+		t.Errorf("list %v", list)
+	}
+	s.Release()
+	again := p.Acquire(true, time.Time{})
+	if list := p.Snapshots.List(); again != s || len(list) != 1 || list[0].Origin != nil {
+		t.Errorf("the same slot: %t, list %v", again == s, list)
+	}
+	again.Release()
+}
+
 func TestExpire(t *testing.T) {
 	p := newPublished(1)
 	x := p.View.Load().Active
@@ -95,7 +111,12 @@ func TestExpire(t *testing.T) {
 	key, hash := []byte("\x02k"), pages.Hash([]byte("\x02k"))
 	old := p.Acquire(false, time.Unix(100, 0))
 	young := p.Acquire(true, time.Unix(200, 0))
-	n := p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Since.Before(time.Unix(150, 0)) })
+	old.SetOrigin(&Origin{7})
+	var ended []SnapshotInfo
+	n := p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Since.Before(time.Unix(150, 0)) }, func(i SnapshotInfo) { ended = append(ended, i) })
+	if len(ended) != 1 || ended[0].Seq != 1 || *ended[0].Origin != (Origin{7}) || !ended[0].Since.Equal(time.Unix(100, 0)) {
+		t.Errorf("told of %v", ended)
+	}
 	if n != 1 || !old.Expired() || young.Expired() || old.View() != nil || young.View() == nil {
 		t.Fatalf("%d expired, old: %t, young: %t", n, old.Expired(), young.Expired())
 	}
@@ -116,7 +137,7 @@ func TestExpire(t *testing.T) {
 	if _, ok := p.Snapshots.MinEpoch(); ok {
 		t.Error("an expired snapshot protects files")
 	}
-	if n := p.Snapshots.Expire(func(SnapshotInfo) bool { return true }); n != 0 {
+	if n := p.Snapshots.Expire(func(SnapshotInfo) bool { return true }, func(SnapshotInfo) {}); n != 0 {
 		t.Errorf("%d expired twice", n)
 	}
 	old.Release()
@@ -164,7 +185,7 @@ func TestExpireAgainstRelease(t *testing.T) {
 	}
 	go func() { owners.Wait(); done.Store(true) }()
 	for !done.Load() {
-		p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Seq == 2 })
+		p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Seq == 2 }, func(SnapshotInfo) {})
 	}
 	if len(p.Snapshots.List()) != 0 || expired.Load() == 0 {
 		t.Errorf("%d snapshots are left, %d expired", len(p.Snapshots.List()), expired.Load())
@@ -203,7 +224,7 @@ func TestExpireDuringAcquire(t *testing.T) {
 	for epoch := uint64(2); !done.Load(); epoch++ {
 		p.View.Store(&View{Epoch: epoch})
 		oldest.Store(epoch)
-		p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Epoch < epoch })
+		p.Snapshots.Expire(func(i SnapshotInfo) bool { return i.Epoch < epoch }, func(SnapshotInfo) {})
 	}
 }
 
