@@ -44,13 +44,13 @@ func (s *spans) span(ctx context.Context, name string) (context.Context, func(er
 }
 
 // last returns how the last span of a name ended, and how many did.
-func (s *spans) last(name string) (err error, n int) {
+func (s *spans) last(name string) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n = len(s.ended[name]); n > 0 {
 		err = s.ended[name][n-1]
 	}
-	return err, n
+	return n, err
 }
 
 // TestSpans: each kind of work has a span, which ends once, with what went wrong.
@@ -71,12 +71,12 @@ func TestSpans(t *testing.T) {
 		"aegis.view/ro/3": {func() error { return db.View(ctx, func(tx *aegis.Tx) error { return tx.Put([]byte("x"), nil) }) }, aegis.ErrReadOnly},
 	} {
 		span, _, _ := strings.Cut(name, "/")
-		_, before := s.last(span)
+		before, _ := s.last(span)
 		err := c.do()
 		if c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if end, n := s.last(span); n != before+1 || end != err {
+		if n, end := s.last(span); n != before+1 || end != err {
 			t.Errorf("%s: %d spans ended, the last with %v, want one more than %d, with %v", name, n, end, before, err)
 		}
 	}
@@ -87,7 +87,7 @@ func TestSpans(t *testing.T) {
 	must(t, db.Checkpoint(ctx))
 	must(t, db.Close())
 	for _, name := range []string{aegis.SpanRecovery, aegis.SpanLogSync, aegis.SpanLogPrepare, aegis.SpanFlush, aegis.SpanCheckpoint} {
-		if err, n := s.last(name); n == 0 || err != nil && !errors.Is(err, aegis.ErrClosed) {
+		if n, err := s.last(name); n == 0 || err != nil && !errors.Is(err, aegis.ErrClosed) {
 			t.Errorf("%s: %d spans, the last ended with %v", name, n, err)
 		}
 		if s.under[name] != "" {
@@ -137,7 +137,7 @@ func TestSpanOfPanic(t *testing.T) {
 		}()
 		_ = db.View(ctx, func(*aegis.Tx) error { panic("mine") })
 	}()
-	if err, n := s.last(aegis.SpanView); n != 1 || err == nil || !strings.Contains(err.Error(), "panicked") {
+	if n, err := s.last(aegis.SpanView); n != 1 || err == nil || !strings.Contains(err.Error(), "panicked") {
 		t.Errorf("%d views ended, the last with %v", n, err)
 	}
 
