@@ -72,7 +72,7 @@ func (s *reclaimStore) write(keyspace string, from, to int, del func(i int) bool
 				return err
 			}
 			for i := at; i < min(to, at+batch); i++ {
-				key := fmt.Sprintf("%08d", i*2654435761%100000000)
+				key := fmt.Sprintf("%08d", uint64(i)*2654435761%100000000)
 				if del != nil {
 					if !del(i) {
 						continue
