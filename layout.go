@@ -24,7 +24,7 @@ type TableLayout struct {
 
 // TableKey is the first or the last key of a table.
 type TableKey struct {
-	Keyspace uint32 // number of the keyspace: 0 is the catalog, 1 the default one
+	Keyspace uint32 // number of the keyspace: 0 is the catalog, 1 the blocks, 2 the default one, from 16 on those that were created
 	Key      []byte // must not be written to; it stays valid for ever
 }
 

@@ -45,8 +45,9 @@ func TestFailedSyncBeforeRestart(t *testing.T) {
 // TestPowerCutAtEveryCallOfStart: a crash at any call of the new epoch's start, and of the
 // start after that, leaves the same commits.
 func TestPowerCutAtEveryCallOfStart(t *testing.T) {
+	const calls = 12 // a Start has fewer
 	for seed := range uint64(40) {
-		for first := range 8 {
+		for first := range calls {
 			rng := rand.New(rand.NewPCG(seed, uint64(first)))
 			d := newDisk()
 			h := newTestLog(t, d, testLimits())
@@ -54,12 +55,12 @@ func TestPowerCutAtEveryCallOfStart(t *testing.T) {
 			h.mustAppend(t, true, []byte("b"), noise(rng, 1000))
 			h.mustAppend(t, false, []byte("c"))
 			d.restart()
-			for _, budget := range []int{first, int(seed % 8)} {
+			for _, budget := range []int{first, int(seed % calls)} {
 				d.budget = budget
 				if err := h.open(); err != nil && !d.dead {
 					t.Fatalf("budget %d: %v", budget, err)
 				}
-				if d.dead && budget >= 7 {
+				if d.dead && budget >= calls-1 {
 					t.Fatalf("Start has more calls than are tried: %v", d.calls)
 				}
 				d.crash(rng)

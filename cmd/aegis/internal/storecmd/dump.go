@@ -103,7 +103,7 @@ func (d *dumper) report(a *cli.App, w *cli.Sink, name string, sum dumped) error 
 
 // newFile makes a file that is not there of what write writes, synced, or leaves none behind.
 func newFile(name string, write func(w io.Writer) error) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("%s is there: name a new file, or remove it", name)
 	}
