@@ -224,8 +224,10 @@ func TestEventsOfFailures(t *testing.T) {
 // TestEventsOfSpace: a full medium is told once, and so is its end.
 func TestEventsOfSpace(t *testing.T) {
 	quota, log := backends.Limit(backends.NewMemory(), 300<<10), newEventLog()
+	limits := spaceLimits()
+	limits.IndexBytes, limits.LogBytes = 4<<20, 4<<20 // nothing is flushed: it is the log that finds no space
 	db := open(t, "", aegis.Options{
-		Backend: quota, Limits: spaceLimits(), MemoryBudget: 1 << 20, Compression: aegis.NoCompression, Logger: slog.New(log),
+		Backend: quota, Limits: limits, MemoryBudget: 16 << 20, Compression: aegis.NoCompression, Logger: slog.New(log),
 	})
 	m := newSpaceModel()
 	m.fill(t, db)

@@ -17,10 +17,17 @@ import (
 // segments and spares are bounded separately: they do not depend on what is live.
 
 const (
-	reclaimEntries = 48 << 10 // of about a kilobyte each
-	reclaimSlack   = 1.3
-	reclaimWait    = 20 * time.Second
+	reclaimSlack = 1.3
+	reclaimWait  = 60 * time.Second // ample for a busy machine
 )
+
+// reclaimEntries is how many entries are written, of about a kilobyte each.
+var reclaimEntries = func() int {
+	if raceDetector {
+		return 12 << 10
+	}
+	return 48 << 10
+}()
 
 // reclaimStore is a store in local files, and what should be in it.
 type reclaimStore struct {
