@@ -53,6 +53,19 @@ func (s *spans) last(name string) (n int, err error) {
 	return n, err
 }
 
+// all returns how the spans of a name ended, and parent under which one the last of them was.
+func (s *spans) all(name string) []error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ended[name])
+}
+
+func (s *spans) parent(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.under[name]
+}
+
 // TestSpans: each kind of work has a span, which ends once, with what went wrong.
 func TestSpans(t *testing.T) {
 	s := newSpans()
@@ -81,8 +94,8 @@ func TestSpans(t *testing.T) {
 		}
 	}
 	must(t, db.Update(ctx, func(tx *aegis.Tx) error { return tx.Put([]byte("a"), []byte("1")) }))
-	if s.under[aegis.SpanCommit] != aegis.SpanUpdate {
-		t.Errorf("the commit of an Update is under %q", s.under[aegis.SpanCommit])
+	if parent := s.parent(aegis.SpanCommit); parent != aegis.SpanUpdate {
+		t.Errorf("the commit of an Update is under %q", parent)
 	}
 	must(t, db.Checkpoint(ctx))
 	must(t, db.Close())
@@ -90,10 +103,12 @@ func TestSpans(t *testing.T) {
 		if n, err := s.last(name); n == 0 || err != nil && !errors.Is(err, aegis.ErrClosed) {
 			t.Errorf("%s: %d spans, the last ended with %v", name, n, err)
 		}
-		if s.under[name] != "" {
-			t.Errorf("%s is under %s", name, s.under[name])
+		if parent := s.parent(name); parent != "" {
+			t.Errorf("%s is under %s", name, parent)
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for name, n := range s.begun {
 		if n != len(s.ended[name]) {
 			t.Errorf("%s: %d begun, %d ended", name, n, len(s.ended[name]))
@@ -115,11 +130,11 @@ func TestSpanOfConflict(t *testing.T) {
 		}
 		return tx.Put([]byte("k"), []byte("mine"))
 	}))
-	commits := s.ended[aegis.SpanCommit]
+	commits := s.all(aegis.SpanCommit)
 	if len(commits) != 3 || commits[0] != nil || !errors.Is(commits[1], aegis.ErrConflict) || commits[2] != nil {
 		t.Errorf("commits ended with %v", commits)
 	}
-	if updates := s.ended[aegis.SpanUpdate]; len(updates) != 1 || updates[0] != nil {
+	if updates := s.all(aegis.SpanUpdate); len(updates) != 1 || updates[0] != nil {
 		t.Errorf("updates ended with %v", updates)
 	}
 }
