@@ -2,8 +2,6 @@ package aegis
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/flusher"
@@ -20,82 +18,33 @@ func (db *DB) backupSource(ctx context.Context) (*backupSource, error) {
 	if err := db.graph.Checkpoint(ctx, &messages.Checkpoint{Reply: messages.NewReply[error]()}); err != nil {
 		return nil, err
 	}
-	for {
-		src, err := db.pinCheckpoint(ctx)
-		if src != nil || err != nil {
-			return src, err
-		}
-	}
+	return db.pinCheckpoint(ctx)
 }
 
-// pinCheckpoint pins the tables of the checkpoint that is published now. It answers nil if another
-// one was published meanwhile. A table is pinned through the View, as its readers do; the View
-// and the checkpoint are those of one moment if the one has all tables of the other:
-//
-//	backup                          flusher, txcoord
-//	n = published
-//	                                publish n+1, View without table 7
-//	pin the tables of the View
-//	read checkpoint n: table 7 is not pinned, or the file is gone: again
-//
-// A View that is behind is not met twice: the second question of the flusher's figures is answered
-// after txcoord has taken in what it was told before the first.
+// pinCheckpoint pins the tables of the checkpoint that is published now.
 func (db *DB) pinCheckpoint(ctx context.Context) (*backupSource, error) {
-	number, err := db.publishedCheckpoint(ctx)
+	held, unhold, err := db.graph.Hold(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var pinned []*pages.Table
-	unpin := func() {
-		for _, t := range pinned {
-			t.Unpin()
-		}
-	}
-	for _, r := range db.pub.View.Load().Runs {
-		for _, t := range r.Tables {
-			if !t.TryPin() {
-				unpin()
-				return nil, nil // the View is an old one
-			}
-			pinned = append(pinned, t)
-		}
-	}
-	c, err := flusher.LoadNumber(db.backend, number)
-	if err == nil && !allPinned(pinned, c) {
-		err = fs.ErrNotExist
-	}
+	c, err := flusher.LoadNumber(db.backend, held.Checkpoint)
 	var runs []*pages.Run
 	if err == nil {
 		runs, err = flusher.Open(db.backend, c, pages.NewCache(db.rt, nil))
 	}
+	unhold(err != nil)
 	if err != nil {
-		unpin()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
 		return nil, err
 	}
 	src := newBackupSource(c, runs, db.backend)
 	retire := src.release
 	src.release = func() {
 		retire()
-		unpin()
-	}
-	return src, nil
-}
-
-// allPinned reports whether every table that c names is among those that are pinned.
-func allPinned(pinned []*pages.Table, c *flusher.Checkpoint) bool {
-	ids := make(map[pages.FileID]bool, len(pinned))
-	for _, t := range pinned {
-		ids[t.Meta().ID] = true
-	}
-	for _, m := range checkpointTables(c) {
-		if !ids[m.ID] {
-			return false
+		for _, t := range held.Tables {
+			t.Unpin()
 		}
 	}
-	return true
+	return src, nil
 }
 
 // newBackupSource makes a source of tables that nobody else reads: those that the store's readers

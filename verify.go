@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"slices"
 	"sync"
 
+	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/flusher"
 	"github.com/aegis-storage/aegis/pages"
 	"github.com/aegis-storage/aegis/walwriter"
@@ -77,17 +77,38 @@ func verifyRuns(ctx context.Context, rt Runtime, runs []*pages.Run, progress fun
 	return append(errs, slices.Concat(found...)...)
 }
 
-// verifyLog reads the checkpoint's copies and replays the log into nothing, which the engine goes
-// on writing, recycling and removing meanwhile. What only looks like a fault because of that does
-// not look the same twice.
+// verifyLog reads the checkpoint's copies and replays the log into nothing. The flusher keeps both
+// meanwhile. The engine goes on writing to the log: what only looks like a fault because of that
+// does not look the same twice.
 func (db *DB) verifyLog(ctx context.Context) error {
+	number, err := uint64(0), error(nil)
+	if db.opts.ReadOnly {
+		number, err = newestCheckpoint(db.backend)
+	} else {
+		held, unhold, failed := db.graph.Hold(ctx)
+		if failed != nil {
+			return failed
+		}
+		defer unhold(true)
+		number = held.Checkpoint
+	}
+	if err == nil {
+		err = flusher.CheckCopies(db.backend, number)
+	}
+	if err != nil {
+		return err
+	}
+	c, err := flusher.LoadNumber(db.backend, number)
+	if err != nil || !c.Log || c.Clean {
+		return err
+	}
 	var last error
 	for range verifyAttempts {
-		err := db.verifyLogOnce(ctx)
+		err := db.replayNothing(ctx, c)
 		if err == nil || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
-		if last != nil && last.Error() == err.Error() && !errors.Is(err, fs.ErrNotExist) {
+		if last != nil && last.Error() == err.Error() {
 			return err
 		}
 		last = err
@@ -98,34 +119,24 @@ func (db *DB) verifyLog(ctx context.Context) error {
 // verifyAttempts bounds how often a log is read that looks different each time.
 const verifyAttempts = 100
 
-func (db *DB) verifyLogOnce(ctx context.Context) error {
-	c, err := flusher.Load(db.backend)
-	if err == nil && c == nil { // a directory that is read while files come and go may show neither
-		err = fmt.Errorf("aegis: no checkpoint: %w", fs.ErrNotExist)
-	}
+// newestCheckpoint returns the number of a checkpoint that nobody replaces.
+func newestCheckpoint(b backends.Backend) (uint64, error) {
+	c, err := flusher.Load(b)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	published, err := db.publishedCheckpoint(ctx)
-	if err == nil && c.Number <= published { // else it is being written, or a write of it has failed
-		err = flusher.CheckCopies(db.backend, c.Number)
+	if c == nil {
+		return 0, fmt.Errorf("aegis: no checkpoint: %w", fs.ErrNotExist)
 	}
-	if err != nil || !c.Log || c.Clean {
-		return err
-	}
+	return c.Number, nil
+}
+
+// replayNothing reads the log above a checkpoint.
+func (db *DB) replayNothing(ctx context.Context, c *flusher.Checkpoint) error {
 	from := walwriter.Source{Seq: c.Freeze, Epoch: c.Epoch}
 	log, err := walwriter.Recover(db.backend, from, func(pages.Seq, []byte) error { return ctx.Err() }, func(int64, int64) {})
 	if err != nil {
 		return err
 	}
 	return log.Close()
-}
-
-// publishedCheckpoint returns the number up to which checkpoints are whole if they are there.
-func (db *DB) publishedCheckpoint(ctx context.Context) (uint64, error) {
-	if db.opts.ReadOnly {
-		return math.MaxUint64, nil
-	}
-	s, err := db.graph.Stats(ctx)
-	return s.Flusher.CheckpointNumber, err
 }

@@ -97,6 +97,27 @@ func (g *Graph) Ingest(ctx context.Context, i *messages.Ingest) error {
 	return flatten(await(ctx, g, flusherName, "the answer to its Ingest", i.Reply))
 }
 
+// Hold has the flusher keep the published checkpoint, see messages.Hold, until unhold is called, which
+// must be done once if there is no error. Unhold's argument is whether the flusher undoes the pins of the
+// tables.
+func (g *Graph) Hold(ctx context.Context) (held messages.Held, unhold func(unpin bool), err error) {
+	h := &messages.Hold{Reply: messages.NewReply[messages.Held]()}
+	if err := enter[messages.ToFlusher](ctx, g, g.flush, h); err != nil {
+		return held, nil, err
+	}
+	g.flush.wakeUp()
+	unhold = func(unpin bool) {
+		if enter[messages.ToFlusher](background, g, g.flush, messages.Unhold{Hold: h, Unpin: unpin}) == nil {
+			g.flush.wakeUp()
+		}
+	}
+	if held, err = await(ctx, g, flusherName, "the answer to its Hold", h.Reply); err != nil {
+		unhold(true)
+		return held, nil, err
+	}
+	return held, unhold, nil
+}
+
 // Stats are the figures of all machines.
 type Stats struct {
 	Txcoord   messages.TxcoordStats

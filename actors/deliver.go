@@ -184,6 +184,9 @@ func (g *Graph) deliverFlusher() {
 		g.yieldTurn()
 	}
 	g.answer(flusherName, out.Replies)
+	for _, r := range out.Holds {
+		r.To.Resolve(r.Held)
+	}
 	for _, r := range out.Stats {
 		r.To.Resolve(r.Stats)
 	}

@@ -195,12 +195,19 @@ func (d *driver) deliver() {
 		}
 	}
 	for _, msg := range d.out.Walwriter {
-		d.released = msg.(messages.Release)
+		r := msg.(messages.Release)
+		if r.UpTo < d.released.UpTo {
+			d.t.Fatalf("the log is released up to %d after %d", r.UpTo, d.released.UpTo)
+		}
+		d.released = r
 	}
 	d.jobs = append(d.jobs, d.out.Jobs...)
 	for _, r := range d.out.Replies {
 		r.To.Resolve(r.Err)
 		d.replies++
+	}
+	for _, r := range d.out.Holds {
+		r.To.Resolve(r.Held)
 	}
 	for _, r := range d.out.Stats {
 		r.To.Resolve(r.Stats)

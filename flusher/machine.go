@@ -31,6 +31,7 @@ type Outbox struct {
 	Evictor   []messages.ToEvictor
 	Jobs      []messages.FlusherJob // run in this order, by two workers at least
 	Replies   []messages.ErrorReply // to Compacts and Ingests
+	Holds     []HoldReply
 	Stats     []StatsReply
 	Alarm     time.Duration // above zero: send a Tick after this, or earlier
 }
@@ -46,8 +47,9 @@ func (o *Outbox) Reset() {
 	clear(o.Txcoord)
 	clear(o.Jobs)
 	clear(o.Replies)
+	clear(o.Holds)
 	*o = Outbox{Txcoord: o.Txcoord[:0], Walwriter: o.Walwriter[:0], Evictor: o.Evictor[:0],
-		Jobs: o.Jobs[:0], Replies: o.Replies[:0], Stats: o.Stats[:0]}
+		Jobs: o.Jobs[:0], Replies: o.Replies[:0], Holds: o.Holds[:0], Stats: o.Stats[:0]}
 }
 
 // Machine is the flusher's state machine. It is stepped by one goroutine at a time; its jobs may
@@ -94,6 +96,7 @@ type Machine struct {
 	publishedFreeze   pages.Seq
 	number            uint64                // of the last checkpoint tried
 	published         uint64                // of the last checkpoint that was published
+	publishedRuns     []*pages.Run          // its
 	stale             []string              // checkpoint files that the next publication makes superfluous
 	foundStale        bool                  // stale is complete
 	leaving           []*pages.Table        // not staged any more; a checkpoint may still name them
@@ -103,6 +106,9 @@ type Machine struct {
 
 	told, seen               uint64 // messages to txcoord, and those of them that it has taken in
 	unsaidFlush, unsaidMerge error  // failures that wait for room before txcoord
+
+	holds    []*hold
+	withheld messages.Release // what walwriter hears when the last hold ends; zero: nothing
 
 	reclaimable int64 // bytes of files that leave or wait for their removal
 	retired     []*pages.Table
@@ -131,7 +137,7 @@ func New(cfg Config) *Machine {
 	m := &Machine{
 		backend: cfg.Backend, limits: cfg.Limits, cache: cfg.Cache, codec: cfg.Codec, files: cfg.Files,
 		policy: policy{fanIn: cfg.Limits.FanIn, maxRuns: cfg.Limits.MaxRuns, small: smallBottom * cfg.Limits.IndexBytes},
-		store:  c.Store, epoch: c.Epoch, log: c.Log, number: c.Number, published: c.Number, publishedFreeze: c.Freeze,
+		store:  c.Store, epoch: c.Epoch, log: c.Log, number: c.Number, published: c.Number, publishedFreeze: c.Freeze, publishedRuns: cfg.Runs,
 		settle: settle{after: cfg.Limits.SettleAfter},
 	}
 	if m.files == nil {
@@ -165,6 +171,10 @@ func (m *Machine) Step(batch []messages.ToFlusher, out *Outbox) error {
 			m.compact(msg, out)
 		case *messages.Ingest:
 			m.ingest(msg, out)
+		case *messages.Hold:
+			m.holds = append(m.holds, &hold{request: msg})
+		case messages.Unhold:
+			m.unhold(msg, out)
 		case *messages.FlusherStatsRequest:
 			out.Stats = append(out.Stats, StatsReply{msg.Reply, m.Stats()})
 		case messages.FlusherJobDone:
@@ -206,6 +216,7 @@ func (m *Machine) schedule(out *Outbox) {
 		m.merges = nil
 		m.answerCompacts(messages.ErrClosed, out)
 	}
+	m.answerHolds(out)
 	if m.stopping {
 		m.answerAll(out)
 		return

@@ -101,6 +101,7 @@ type publishJob struct {
 	revision   uint64                // of the staged state
 	leaving    []*pages.Table        // named by an earlier checkpoint, not by this one
 	foreign    int                   // Ingests that it names first: their directory entries are made durable before
+	keep       bool                  // the files of older checkpoints stay: somebody holds one
 	find       bool                  // the files of older checkpoints are not known yet
 	ingests    []messages.ErrorReply // answered once this is published
 	flushes    int                   // staged, and answered once this is published
@@ -118,7 +119,7 @@ func (j *publishJob) Run(yield messages.Yield) error {
 		return err
 	}
 	written, err := writeCheckpoint(j.backend, j.checkpoint)
-	if err == nil {
+	if err == nil && !j.keep {
 		j.stale = removeNames(j.backend, j.stale)
 	}
 	j.bytes = uint64(written)
@@ -222,7 +223,7 @@ func (m *Machine) schedulePublish(out *Outbox) {
 	m.publishing = &publishJob{
 		backend: m.backend, checkpoint: m.newCheckpoint(), runs: m.staged.views(), revision: m.revision,
 		leaving: slices.Clone(m.leaving), foreign: m.foreign, ingests: slices.Clone(m.ingests),
-		flushes: m.unanswered, find: !m.foundStale, stale: slices.Clone(m.stale),
+		flushes: m.unanswered, keep: m.held(), find: !m.foundStale, stale: slices.Clone(m.stale),
 	}
 	out.Jobs = append(out.Jobs, m.publishing)
 }
@@ -236,7 +237,7 @@ func (m *Machine) publishDone(j *publishJob, err error, out *Outbox) {
 		m.publishFailed(j, err, out)
 		return
 	}
-	m.published = j.checkpoint.Number
+	m.published, m.publishedRuns = j.checkpoint.Number, j.runs
 	m.stats.Checkpoints++
 	m.stats.CheckpointBytes += j.bytes
 	m.publishedRevision = j.revision
@@ -253,7 +254,7 @@ func (m *Machine) publishDone(j *publishJob, err error, out *Outbox) {
 	})
 	if j.checkpoint.Freeze > m.publishedFreeze || j.checkpoint.Clean {
 		m.publishedFreeze = j.checkpoint.Freeze
-		out.Walwriter = append(out.Walwriter, messages.Release{UpTo: j.checkpoint.Freeze, Final: j.checkpoint.Clean})
+		m.release(messages.Release{UpTo: j.checkpoint.Freeze, Final: j.checkpoint.Clean}, out)
 	}
 	m.unanswered -= j.flushes
 	out.Replies = append(out.Replies, j.ingests...)

@@ -94,6 +94,9 @@ func (d FlusherJobDone) String() string { return jobDone(fmt.Sprintf("%T", d.Job
 func (c *Compact) String() string { return "Compact" }
 func (i *Ingest) String() string  { return fmt.Sprintf("Ingest %d tables", len(i.Tables)) }
 
+func (*Hold) String() string    { return "Hold" }
+func (u Unhold) String() string { return "Unhold" + ifTrue(u.Unpin, ", unpin") }
+
 func (PagesLoaded) String() string   { return "PagesLoaded" }
 func (b IndexBytes) String() string  { return fmt.Sprintf("IndexBytes %d", b.Bytes) }
 func (TablesRetired) String() string { return "TablesRetired" }

@@ -23,6 +23,8 @@
 //	readers → evictor        PagesLoaded     none (coalesced)
 //	client → flusher         *Compact        its Reply
 //	client → flusher         *Ingest         its Reply, once a checkpoint names the tables
+//	client → flusher         *Hold           its Reply, once no publication is under way
+//	client → flusher         Unhold          none
 //	client → each            *…StatsRequest  its Reply
 //	job → its machine        …JobDone        none; carries the job and its error
 //	shell → each             Tick            none; asked for by an Alarm in the outbox

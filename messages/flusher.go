@@ -24,6 +24,24 @@ type Ingest struct {
 	Reply    Reply[error]
 }
 
+// Hold: client → flusher: keep what the published checkpoint stands for until Unhold: the files of
+// its two copies, and the log above its Freeze. Publications go on meanwhile.
+type Hold struct{ Reply Reply[Held] }
+
+// Held: the answer to a Hold, given while no publication is under way. Every table that the
+// checkpoint names is pinned, see Unhold.
+type Held struct {
+	Checkpoint uint64 // its number
+	Tables     []*pages.Table
+}
+
+// Unhold: client → flusher: the end of a Hold, also of one whose client gave up waiting for the
+// answer. Unpin has the flusher undo the pins; else the client has taken them over.
+type Unhold struct {
+	Hold  *Hold
+	Unpin bool
+}
+
 // FlusherJob is long work of the flusher. It keeps its result in itself; the shell hands it
 // back inside a FlusherJobDone.
 type FlusherJob interface {
@@ -63,6 +81,8 @@ func (Reclaim) toFlusher()              {}
 func (Seen) toFlusher()                 {}
 func (*Compact) toFlusher()             {}
 func (*Ingest) toFlusher()              {}
+func (*Hold) toFlusher()                {}
+func (Unhold) toFlusher()               {}
 func (*FlusherStatsRequest) toFlusher() {}
 func (FlusherJobDone) toFlusher()       {}
 func (Tick) toFlusher()                 {}

@@ -167,7 +167,7 @@ var (
 		messages.Append{}, messages.Reserve{}, messages.Release{}, &messages.WalStatsRequest{}, messages.WalJobDone{}, messages.Tick{},
 	}
 	_ = []messages.ToFlusher{
-		messages.Flush{}, messages.Reclaim{}, &messages.Compact{}, &messages.Ingest{}, &messages.FlusherStatsRequest{},
+		messages.Flush{}, messages.Reclaim{}, &messages.Compact{}, &messages.Ingest{}, &messages.Hold{}, messages.Unhold{}, &messages.FlusherStatsRequest{},
 		messages.FlusherJobDone{}, messages.Tick{},
 	}
 	_ = []messages.ToEvictor{

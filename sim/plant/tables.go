@@ -65,6 +65,15 @@ var tableBugs = []Bug{
 		}},
 	},
 	{
+		Name: "held-checkpoint-removed", Class: "none",
+		What: "A publication removes the checkpoint that Verify or a backup reads.",
+		Edits: []Edit{{
+			File: "flusher/publish.go",
+			Old:  `keep: m.held(),`,
+			New:  `keep: m.held() && !planted("held-checkpoint-removed"),`,
+		}},
+	},
+	{
 		Name: "close-without-sync", Class: "crash",
 		What: "The last checkpoint, of Close, is not synced before the log is removed.",
 		Edits: []Edit{{

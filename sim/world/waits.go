@@ -88,6 +88,9 @@ func (w *World) waitsOf(t *task) []waitFor {
 		}
 		return []waitFor{w.waitOn(t, t.on, t.what)}
 	}
+	if t.unheard() {
+		return nil
+	}
 	var all []waitFor
 	for _, f := range t.actor.Waits() {
 		all = append(all, w.waitOn(t, f.On, f.For))
@@ -131,6 +134,10 @@ func (w *World) tasksOf(t *task, on string) []*task {
 	return all
 }
 
+// unheard reports whether a task is an actor that rests though messages wait for it. Whatever it waits
+// for may be among them.
+func (t *task) unheard() bool { return t.resting && t.actor.Pending() && !t.canRun() }
+
 // idle says of a task that waits for nobody why it does nothing.
 func (t *task) idle() string {
 	switch {
@@ -139,7 +146,7 @@ func (t *task) idle() string {
 	case t.actor == nil:
 		return t.name + " has not said what it waits for: see where it stands"
 	}
-	if t.actor.Pending() {
+	if t.unheard() {
 		return t.name + " waits for nobody: its mailbox is not empty, but it was not woken"
 	}
 	return t.name + " waits for nobody: its mailbox is empty, whatever it owes"

@@ -14,7 +14,8 @@ import (
 type stuck struct {
 	name    string
 	waits   []messages.Wait
-	waiting int
+	waiting int // messages that it was not woken for
+	mailbox int // all that wait
 }
 
 func (s *stuck) Name() string              { return s.name }
@@ -22,7 +23,7 @@ func (s *stuck) Turn(int) bool             { return false }
 func (s *stuck) Pending() bool             { return s.waiting > 0 }
 func (s *stuck) Check() error              { return nil }
 func (s *stuck) Waits() []messages.Wait    { return s.waits }
-func (s *stuck) Mailbox() (int, int)       { return s.waiting, 8 }
+func (s *stuck) Mailbox() (int, int)       { return s.mailbox, 8 }
 func (s *stuck) Woken() <-chan struct{}    { return nil }
 func (s *stuck) Stopping() <-chan struct{} { return nil }
 func (s *stuck) Ended()                    {}
@@ -40,7 +41,7 @@ func TestWaitGraph(t *testing.T) {
 			w.Go("b", true, func() { w.Wait(background, "a", "its turn", endless) })
 		}, []string{each + "a waits for b (its turn); b waits for a (its turn)", "a waits for b (its turn)", "b waits for a (its turn)"}},
 		{"a client in front of a cycle", func(w *World) {
-			w.Start(&stuck{name: "txcoord", waits: []messages.Wait{{On: "evictor", For: "nothing"}, {On: "walwriter", For: "Durable"}}, waiting: 8})
+			w.Start(&stuck{name: "txcoord", waits: []messages.Wait{{On: "evictor", For: "nothing"}, {On: "walwriter", For: "Durable"}}, mailbox: 8})
 			w.Start(&stuck{name: "walwriter", waits: []messages.Wait{{On: "txcoord", For: "an Append"}}})
 			w.Start(&stuck{name: "evictor"})
 			w.Go("a", true, func() { w.Wait(background, "txcoord", actors.WaitRoom, endless) })
@@ -48,7 +49,7 @@ func TestWaitGraph(t *testing.T) {
 			"a waits for txcoord (room in its mailbox: 8 wait, there is room for 8)", "txcoord waits for evictor (nothing)",
 			"txcoord waits for walwriter (Durable)", "evictor waits for nobody: its mailbox is empty, whatever it owes", "walwriter waits for txcoord (an Append)"}},
 		{"a lost wake-up", func(w *World) {
-			w.Start(&stuck{name: "txcoord", waiting: 1})
+			w.Start(&stuck{name: "txcoord", waits: []messages.Wait{{On: "walwriter", For: "Durable"}}, waiting: 1})
 			w.Go("a", true, func() { w.Wait(background, "txcoord", "an answer", endless) })
 		}, []string{"a waits for txcoord (an answer)", "txcoord waits for nobody: its mailbox is not empty, but it was not woken"}},
 		{"a job that is gone", func(w *World) {
