@@ -27,7 +27,8 @@ import (
 //     the variables of docsEnvironment.
 //
 // "{ … }" in it stands for code of the reader's and counts as an empty block. A block marked "go
-// elsewhere" needs a module that this one does not: it has to parse only. One marked "go metrics"
+// elsewhere" needs a module that this one does not: here it has to parse only, the tests of bench/ build and
+// run it. One marked "go metrics"
 // needs the nested module metrics, and is compiled where that module's dependencies are at hand.
 //
 // Of blocks marked sh each aegis command line is held against the help of the command.
