@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// blockedAfter is how long the world may stand still, by the process's clock.
+// blockedAfter is how long the world may stand still, by the process's clock. It is looked at
+// blockedLooks times meanwhile: a process that gets no processor misses looks, and its world is not blocked.
 var blockedAfter = 30 * time.Second
+
+const blockedLooks = 60
 
 // blockedCheck is the check that finds a world that stands still.
 const blockedCheck = "blocked"
@@ -29,22 +32,21 @@ func (r *run) watched(lives func()) *Result {
 		lives()
 		whole = true
 	}()
-	watch := time.NewTimer(blockedAfter)
+	watch := time.NewTicker(blockedAfter / blockedLooks)
 	defer watch.Stop()
-	for beat := int64(-1); ; {
+	beat := int64(-1)
+	for still := 0; still < blockedLooks; {
 		select {
 		case <-ended:
 			return r.finished()
 		case <-watch.C:
-			now := r.world.Beat()
-			if now != beat {
-				beat = now
-				watch.Reset(blockedAfter)
-				continue
+			if now := r.world.Beat(); now != beat {
+				beat, still = now, 0
 			}
-			return &Result{Plan: r.plan, Profile: r.drawn.profile.Name, Failure: r.blocked()}
+			still++
 		}
 	}
+	return &Result{Plan: r.plan, Profile: r.drawn.profile.Name, Failure: r.blocked()}
 }
 
 // cutShort tells why the lives have not ended by themselves: the subject's constructor panicked, or
