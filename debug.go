@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html"
 	"io"
 	"net/http"
@@ -25,8 +26,8 @@ var debugCSS string
 var debugJS string
 
 // DebugHandler serves one page that shows what db is doing: the actors and their mailboxes, commit
-// latency and group sizes, the log, the runs and tables, memory, open transactions, stalls and the
-// last events. The page needs no network beside the handler itself, which it asks for the figures each
+// latency and group sizes, the log, the runs and tables, memory, open transactions, stalls, the last
+// events and what fails at the moment. The page needs no network beside the handler itself, which it asks for the figures each
 // second; without JavaScript it is a table of them. It works below any path:
 //
 //	mux.Handle("/debug/aegis/", aegis.DebugHandler(db))
@@ -53,7 +54,7 @@ type debugHandler struct {
 
 	mu     sync.Mutex
 	last   *debugState
-	at     time.Time         // of last
+	at     time.Time         // when last was complete
 	spaces map[uint32]string // names of keyspaces by their numbers
 	named  time.Time         // when spaces was read
 }
@@ -71,7 +72,7 @@ func (h *debugHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	head.Set("Cache-Control", "no-store")
-	s := h.state(r.Context())
+	s := h.state()
 	write, kind := s.writePage, "text/html; charset=utf-8"
 	if r.URL.Query().Get("format") == "json" {
 		write, kind = s.writeJSON, "application/json"
@@ -85,29 +86,26 @@ func (h *debugHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// state returns the figures, fresh ones or those of a moment ago.
-func (h *debugHandler) state(ctx context.Context) *debugState {
+// state returns the figures, fresh ones or those of a moment ago. It does not depend on the request:
+// whoever waits gets the same answer, though the one who made it may have gone.
+func (h *debugHandler) state() *debugState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := h.db.rt.Now()
-	if h.last != nil && h.last.Error == "" && now.Sub(h.at) < debugFresh && !h.db.closed() {
+	if h.last != nil && h.db.rt.Now().Sub(h.at) < debugFresh && !h.db.closed() {
 		return h.last
 	}
-	ctx, cancel := context.WithTimeout(ctx, debugPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), debugPatience)
 	defer cancel()
 	stats, err := h.db.Stats(ctx)
 	if err == nil {
-		h.nameSpaces(ctx, now)
+		h.nameSpaces(ctx, h.db.rt.Now())
 	}
-	s := newDebugState(h.db, &stats, h.spaces)
-	if err != nil {
-		s.Error = err.Error()
-		if errors.Is(err, context.DeadlineExceeded) {
-			s.Error = "the engine gives no figures: " + s.Error
-		}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("the engine gives no figures within %s: %w", debugPatience, err)
 	}
-	h.last, h.at = s, now
-	return s
+	h.last = newDebugState(h.db, &stats, err, h.spaces)
+	h.at = h.db.rt.Now()
+	return h.last
 }
 
 // nameSpaces reads the names of the keyspaces from time to time. A failure leaves the old ones.

@@ -3,6 +3,7 @@ package aegis_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -148,10 +149,32 @@ func TestDebugPageOfClosedStore(t *testing.T) {
 	// The browser's console has a line for each status 503, which is no complaint of the page.
 	dom, _ := browse(t, rewritten(h, func(body string) string { return body }), 1400)
 	text := textOf(dom)
-	for _, want := range []string{`>closed</span>`, aegis.ErrClosed.Error(), `class="table"`, aegis.EventClose} {
+	for _, want := range []string{`>closed</span>`, aegis.ErrClosed.Error(), `class="table"`, aegis.EventClose, `<body class="blank">`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %s", want)
 		}
+	}
+}
+
+// TestDebugPageOfFailingStore: the page says what fails, in words that are escaped.
+func TestDebugPageOfFailingStore(t *testing.T) {
+	life := newCrashDisk().life(1, 0)
+	db := open(t, "", aegis.Options{Backend: life, Limits: &aegis.Limits{RetryInterval: time.Millisecond}})
+	must(t, db.Put(ctx, []byte("k"), nil))
+	life.setFail(crashFailing("write", "table-", errors.New("<b>a medium</b>")))
+	if err := db.Checkpoint(ctx); err == nil {
+		t.Fatal("the flush succeeded")
+	}
+	dom, _ := browse(t, aegis.DebugHandler(db), 390)
+	text := textOf(dom)
+	for _, want := range []string{`class="warn">background work fails</span>`, "aegis.flush failed", "and is tried again", "&lt;b&gt;a medium&lt;/b&gt;"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	static := bodyOf(t, ask(aegis.DebugHandler(db), http.MethodGet, "/"))
+	if !strings.Contains(static, "<h2>Fails, and is tried again</h2>") || strings.Contains(static, "<b>a medium") {
+		t.Error("the tables do not say what fails, or not as text")
 	}
 }
 

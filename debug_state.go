@@ -3,11 +3,14 @@ package aegis
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/aegis-storage/aegis/pages"
 )
 
 // debugState is what the debug page shows: the store's Stats and what they do not have. Durations are
@@ -16,9 +19,11 @@ type debugState struct {
 	Time     time.Time
 	Dir      string
 	Error    string // why there are no figures; empty: there are
+	State    string // in a few words
 	ReadOnly bool
 	Limits   debugLimits
 	Stats    debugStats
+	Failing  []failing // the engine's jobs that fail, and are tried again
 	Actors   []debugActor
 	Open     int // snapshots; of these the oldest are listed
 	Runs     []debugRun
@@ -90,14 +95,14 @@ type debugEvent struct {
 const (
 	debugTables    = 600
 	debugSnapshots = 50
-	debugEvents    = 60
 	debugKeyBytes  = 24
 )
 
-func newDebugState(db *DB, stats *Stats, spaces map[uint32]string) *debugState {
+// newDebugState makes the state of what Stats returned.
+func newDebugState(db *DB, stats *Stats, err error, spaces map[uint32]string) *debugState {
 	l := db.opts.Limits
 	s := &debugState{
-		Time: db.rt.Now(), Dir: db.dir, ReadOnly: db.opts.ReadOnly,
+		Time: db.rt.Now(), Dir: db.dir, ReadOnly: db.opts.ReadOnly, Error: errorText(err), Failing: db.watcher.failing(),
 		Limits: debugLimits{
 			LogBytes: l.LogBytes, SegmentBytes: l.SegmentBytes, IndexBytes: l.IndexBytes,
 			MaxFrozen: l.MaxFrozen, MaxRuns: l.MaxRuns, Inbox: l.Inbox,
@@ -115,8 +120,30 @@ func newDebugState(db *DB, stats *Stats, spaces map[uint32]string) *debugState {
 		s.Stats.Snapshots = append(s.Stats.Snapshots, debugSnapshot(o))
 	}
 	s.addLayout(db.Layout(), spaces)
+	s.State = s.describe(err, stats.Err)
 	s.addEvents(db.events.recent())
 	return s
+}
+
+// describe says how the store is: none is why there are no figures, and refuses why it refuses writes.
+func (s *debugState) describe(none, refuses error) string {
+	switch {
+	case errors.Is(none, ErrClosed):
+		return "closed"
+	case errors.Is(none, ErrPoisoned), errors.Is(refuses, ErrPoisoned):
+		return "read-only after a failure"
+	case none != nil:
+		return "no figures"
+	case errors.Is(refuses, ErrNoSpace):
+		return "no space"
+	case refuses != nil:
+		return "stalled"
+	case len(s.Failing) > 0:
+		return "background work fails"
+	case s.Stats.Commits.Held > 0:
+		return "commits are held back"
+	}
+	return "works"
 }
 
 func errorText(err error) string {
@@ -170,9 +197,8 @@ func (s *debugState) addLayout(runs []RunLayout, spaces map[uint32]string) {
 }
 
 func (s *debugState) addEvents(all []event) {
-	slices.SortFunc(all, func(a, b event) int { return cmp.Compare(b.no, a.no) })
 	s.Events = []debugEvent{}
-	for _, e := range all[:min(len(all), debugEvents)] {
+	for _, e := range all {
 		d := debugEvent{No: e.no, Time: e.at, Level: e.level.String(), Name: e.name, Fields: [][2]string{}}
 		for _, a := range e.attrs {
 			d.Fields = append(d.Fields, [2]string{a.Key, showField(a)})
@@ -201,6 +227,14 @@ func showDuration(d time.Duration) string {
 func spaceName(no uint32, spaces map[uint32]string) string {
 	if name, ok := spaces[no]; ok {
 		return name
+	}
+	switch pages.KeyspaceID(no) { // those that the catalog does not list
+	case pages.CatalogKeyspace:
+		return "catalog"
+	case pages.BlocksKeyspace:
+		return "blocks"
+	case pages.DefaultKeyspace:
+		return DefaultKeyspaceName
 	}
 	return "keyspace " + strconv.FormatUint(uint64(no), 10)
 }

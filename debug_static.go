@@ -1,6 +1,7 @@
 package aegis
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"strings"
@@ -63,15 +64,13 @@ func (s *debugState) static() string {
 func (s *debugState) staticStats(section func(title string, rows ...[]string)) {
 	st := &s.Stats
 	row := func(name string, v any) []string { return []string{name, fmt.Sprint(v)} }
-	state := "works"
-	if s.Stats.Err != "" {
-		state = s.Stats.Err
+	section("Store", row("Directory", s.Dir), row("Uptime", st.Uptime.Round(time.Second)), row("State", s.State), row("Refuses writes", cmp.Or(st.Err, "no")),
+		row("Last error of a flush or merge", cmp.Or(st.LastError, "none")))
+	var failing [][]string
+	for _, f := range s.Failing {
+		failing = append(failing, []string{f.Job, fmt.Sprintf("%d times in %s", f.Failures, showDuration(f.Lasted)), f.Error})
 	}
-	last := "none"
-	if st.LastError != "" {
-		last = st.LastError
-	}
-	section("Store", row("Directory", s.Dir), row("Uptime", st.Uptime.Round(time.Second)), row("State", state), row("Last error of a flush or merge", last))
+	section("Fails, and is tried again", failing...)
 	c := &st.Commits
 	section("Commits", row("Commits", c.Commits), row("Conflicts", c.Conflicts), row("Rejected", c.Rejected),
 		row("Commits in a group", fmt.Sprintf("%.1f", c.PerGroup)), row("Waiting for a sync", c.Waiting), row("Held back", c.Held),

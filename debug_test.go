@@ -1,6 +1,7 @@
 package aegis_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -13,6 +14,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,8 +128,15 @@ func TestDebugPolicy(t *testing.T) {
 // debugAnswer is the part of the JSON that the tests look at.
 type debugAnswer struct {
 	Dir, Error string
-	Open       int
-	Actors     []struct {
+	Time       time.Time
+	State      string
+	Failing    []struct {
+		Job, Error string
+		Failures   int
+		Lasted     time.Duration
+	}
+	Open   int
+	Actors []struct {
 		Name    string
 		Waiting int
 		Taken   uint64
@@ -273,6 +283,9 @@ func TestDebugOfStoppedStores(t *testing.T) {
 		t.Errorf("open: status %d", status)
 	}
 	must(t, db.Close())
+	if a, _ := answerOf(t, aegis.DebugHandler(db)); len(a.Keys) != 1 || a.Keys[0].Name != "default" { // nobody read the names before
+		t.Errorf("closed: keyspaces %+v", a.Keys)
+	}
 	a, status := answerOf(t, h)
 	if status != http.StatusServiceUnavailable || a.Error != aegis.ErrClosed.Error() || len(a.Runs) != 1 || a.Events[0].Name != aegis.EventClose {
 		t.Errorf("closed: status %d, %q, %d runs, events %v", status, a.Error, len(a.Runs), a.Events)
@@ -290,10 +303,137 @@ func TestDebugOfStoppedStores(t *testing.T) {
 	broken := open(t, "", aegis.Options{Backend: life})
 	life.setFail(crashFailing("sync", "wal-", errInjected))
 	poisonWant(t, broken.Put(ctx, []byte("k"), nil))
-	if a, status := answerOf(t, aegis.DebugHandler(broken)); status != 200 || !strings.Contains(a.Stats.Err, errInjected.Error()) || a.Events[0].Name != aegis.EventPoison {
+	a, status = answerOf(t, aegis.DebugHandler(broken))
+	told := false // not always last: a segment that is being prepared fails too
+	for _, e := range a.Events {
+		told = told || e.Name == aegis.EventPoison
+	}
+	if status != 200 || !strings.Contains(a.Stats.Err, errInjected.Error()) || !told {
 		t.Errorf("poisoned: status %d, %q, %v", status, a.Stats.Err, a.Events)
 	}
 	_ = broken.Close()
+}
+
+// TestDebugOfLostClients: an answer that is asked for by one who has gone spoils none of the others'.
+func TestDebugOfLostClients(t *testing.T) {
+	h := aegis.DebugHandler(debugStore(t))
+	gone, leave := context.WithCancel(ctx)
+	leave()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/?format=json", nil).WithContext(gone))
+	if a, status := answerOf(t, h); w.Code != 200 || status != 200 || a.Error != "" {
+		t.Errorf("status %d, then %d, %q", w.Code, status, a.Error)
+	}
+}
+
+// heldSyncs is a backend on which no log is synced while it is told so.
+type heldSyncs struct {
+	backends.Backend
+	on   *atomic.Bool
+	free chan struct{}
+}
+
+type heldSyncFile struct {
+	backends.File
+	h heldSyncs
+}
+
+func (h heldSyncs) Create(name string) (backends.File, error) {
+	f, err := h.Backend.Create(name)
+	if err == nil && strings.HasPrefix(name, "wal-") {
+		f = heldSyncFile{f, h}
+	}
+	return f, err
+}
+
+func (f heldSyncFile) Sync() error {
+	if f.h.on.Load() {
+		<-f.h.free
+	}
+	return f.File.Sync()
+}
+
+// TestDebugOfStuckEngine: all who ask while the engine gives no figures share one wait, and hear why.
+func TestDebugOfStuckEngine(t *testing.T) {
+	disk := heldSyncs{backends.NewMemory(), new(atomic.Bool), make(chan struct{})}
+	db := open(t, "", aegis.Options{Backend: disk})
+	free := sync.OnceFunc(func() { close(disk.free) })
+	t.Cleanup(free)
+	h := aegis.DebugHandler(db)
+	disk.on.Store(true)
+	var writer, readers sync.WaitGroup
+	writer.Go(func() {
+		if err := db.Put(ctx, []byte("k"), nil); err != nil {
+			t.Error(err)
+		}
+	})
+	for statsWaits := true; statsWaits; { // until the log writer syncs
+		limit, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+		_, err := db.Stats(limit)
+		cancel()
+		statsWaits = err == nil
+	}
+	var times [4]time.Time
+	for i := range times {
+		readers.Go(func() {
+			a, status := answerOf(t, h)
+			if times[i] = a.Time; status != http.StatusServiceUnavailable || a.State != "no figures" || !strings.Contains(a.Error, "gives no figures within 2s") {
+				t.Errorf("status %d, %q: %s", status, a.State, a.Error)
+			}
+		})
+	}
+	readers.Wait()
+	if i := slices.IndexFunc(times[:], func(at time.Time) bool { return at != times[0] }); i >= 0 {
+		t.Errorf("answers of %v", times)
+	}
+	free()
+	writer.Wait()
+}
+
+// TestDebugKeepsGraveEvents: what happens all the time pushes no failure out of the list.
+func TestDebugKeepsGraveEvents(t *testing.T) {
+	life := newCrashDisk().life(1, 0)
+	db := open(t, "", aegis.Options{Backend: life, Limits: &aegis.Limits{RetryInterval: time.Millisecond}})
+	must(t, db.Put(ctx, []byte("k"), nil))
+	life.setFail(crashFailing("write", "table-", errInjected))
+	if err := db.Checkpoint(ctx); !errors.Is(err, errInjected) {
+		t.Fatal(err)
+	}
+	life.setFail(nil)
+	for range 50 {
+		must(t, db.Put(ctx, []byte("k"), nil))
+		must(t, db.Checkpoint(ctx))
+	}
+	a, _ := answerOf(t, aegis.DebugHandler(db))
+	if last := a.Events[len(a.Events)-1]; len(a.Events) > 64 || last.Level != "WARN" || last.Name != aegis.EventFlush {
+		t.Errorf("the last of %d events is %+v", len(a.Events), last)
+	}
+}
+
+// TestDebugStates: the page's word for a store does not depend on the texts of errors.
+func TestDebugStates(t *testing.T) {
+	life := newCrashDisk().life(1, 0)
+	db := open(t, "", aegis.Options{Backend: life})
+	if a, _ := answerOf(t, aegis.DebugHandler(db)); a.State != "works" {
+		t.Errorf("at first: %q", a.State)
+	}
+	life.setFail(crashFailing("sync", "wal-", fmt.Errorf("no space left on a closed device: %w", errInjected)))
+	poisonWant(t, db.Put(ctx, []byte("k"), nil))
+	if a, _ := answerOf(t, aegis.DebugHandler(db)); a.State != "read-only after a failure" {
+		t.Errorf("poisoned: %q", a.State)
+	}
+	_ = db.Close()
+
+	quota := backends.Limit(backends.NewMemory(), 300<<10)
+	limits := spaceLimits()
+	limits.IndexBytes, limits.LogBytes = 4<<20, 4<<20 // nothing is flushed: it is the log that finds no space
+	full := open(t, "", aegis.Options{Backend: quota, Limits: limits, MemoryBudget: 16 << 20, Compression: aegis.NoCompression})
+	m := newSpaceModel()
+	m.fill(t, full)
+	if a, _ := answerOf(t, aegis.DebugHandler(full)); a.State != "no space" {
+		t.Errorf("full: %q", a.State)
+	}
+	quota.SetLimit(8 << 20)
 }
 
 // TestDebugManyTables: an answer lists so many tables and no more, and says how many there are.

@@ -1,8 +1,10 @@
 package aegis
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,22 +15,27 @@ import (
 // they are from one version to the next, new ones may come. Each record has dir, the directory that
 // was given to Open, besides:
 //
-//	event                 level           fields
-//	aegis.open            Info            clean, read_only, seq, took
-//	aegis.recovery        Info            records, bytes, torn_bytes, orphans: after a crash
-//	aegis.close           Info or Error   uptime, error if there is one
-//	aegis.flush           Debug or Warn   took, and bytes, tables, seq or error
-//	aegis.merge           Debug or Warn   took, and bytes, tables, runs, moved, last or error: each step
-//	aegis.checkpoint      Debug or Warn   took, and number, bytes, runs, tables, seq or error
-//	aegis.job             Warn            job, took, error: another job of the engine failed
-//	aegis.stall.begin     Warn            for, held, lasted
-//	aegis.stall.end       Info            for, lasted, shorter
-//	aegis.space.low       Warn            error: no log segment can be prepared, commits are refused
-//	aegis.space.back      Info            lasted
-//	aegis.snapshot.ended  Warn            seq, age, reason, read_write, origin if it is recorded
-//	aegis.damage          Error           file, offset, what: each place once
-//	aegis.poison          Error           error: the store only reads from here on
-//	aegis.events.dropped  Warn            events, panics: the handler was too slow, or panicked
+//	event                 level        fields
+//	aegis.open            Info         clean, read_only, seq, took
+//	aegis.recovery        Info         records, bytes, torn_bytes, orphans: after a crash
+//	aegis.close           Info, Error  uptime, error if there is one
+//	aegis.flush           Debug        bytes, tables, seq, took
+//	aegis.merge           Debug        bytes, tables, runs, moved, last, took: each step
+//	aegis.checkpoint      Debug        number, bytes, runs, tables, seq, took
+//	aegis.job             Warn, Info   job, and as below: other jobs, only if they fail
+//	aegis.stall.begin     Warn         for, held, lasted
+//	aegis.stall.end       Info         for, lasted, shorter
+//	aegis.space.low       Warn         error: no log segment can be prepared, commits are refused
+//	aegis.space.back      Info         lasted
+//	aegis.snapshot.ended  Warn         seq, age, reason, read_write, origin if it is recorded
+//	aegis.damage          Error        file, offset, what: each place once, of 1000 places
+//	aegis.poison          Error        error: the store only reads from here on
+//	aegis.events.dropped  Warn         events, panics: since Open; the handler was too slow, or panicked
+//
+// A flush, a merge, a checkpoint or another job that fails has the event at level Warn with error,
+// failures and took: failures counts those in a row. It is tried again, every second as a rule. Further
+// failures are told of after 10 s, 20 s, 40 s and so on, up to an hour, and at once when their cause is
+// a new one. The first one that succeeds has the event at level Info, with failures and lasted besides.
 //
 // took, age, lasted and uptime are durations; seqs, counts and bytes are integers; clean, read_only,
 // read_write and last are booleans; the rest are strings. A stall is reported when commits were held
@@ -38,7 +45,8 @@ import (
 //
 // Records carry the time of the event by the Runtime's clock. They are handed over one at a time, in
 // order, aside from the engine's work. A handler may be slow or panic: events that find 256 waiting
-// are dropped and counted. Close waits for it for a second at most.
+// are dropped and counted, which aegis.events.dropped tells, also at growing intervals. Close waits for
+// it for a second at most.
 const (
 	EventOpen          = "aegis.open"
 	EventRecovery      = "aegis.recovery"
@@ -58,7 +66,7 @@ const (
 )
 
 const (
-	keptEvents    = 64  // of each level, for the debug page
+	keptEvents    = 32  // for the debug page, of Debug and Info, and as many of Warn and Error
 	queuedEvents  = 256 // that wait for the handler
 	closePatience = time.Second
 )
@@ -94,6 +102,7 @@ type events struct {
 	idle    func() // called when it has ended; nil: nobody waits
 	stats   EventStats
 	told    EventStats // what the handler knows of stats
+	dropped spacing    // of telling it
 }
 
 // newEvents returns the events of the store in dir.
@@ -178,9 +187,9 @@ func (e *events) take() (ev event, ok bool) {
 		return ev, true
 	}
 	e.queue = nil
-	if e.stats != e.told {
+	if now := e.rt.Now(); e.stats != e.told && e.dropped.due(now) {
 		e.told = e.stats
-		return event{at: e.rt.Now(), level: slog.LevelWarn, name: EventsDropped, attrs: []slog.Attr{
+		return event{at: now, level: slog.LevelWarn, name: EventsDropped, attrs: []slog.Attr{
 			slog.Uint64("events", e.stats.Dropped), slog.Uint64("panics", e.stats.Panics),
 		}}, true
 	}
@@ -223,12 +232,18 @@ func (e *events) drain(patience time.Duration) {
 	over := actors.NewLatch()
 	open := sync.OnceFunc(over.Open)
 	e.mu.Lock()
+	e.dropped = spacing{} // the last chance to tell
+	start := !e.busy && e.handler != nil && e.stats != e.told
+	e.busy = e.busy || start
 	if !e.busy {
 		e.mu.Unlock()
 		return
 	}
 	e.idle = open
 	e.mu.Unlock()
+	if start {
+		e.rt.Job("events", e.deliver)
+	}
 	stop := e.rt.After(patience, open)
 	over.Wait(e.rt)
 	stop()
@@ -248,9 +263,12 @@ func (e *events) figures() EventStats {
 	return e.stats
 }
 
-// recent returns the last events, in no order.
+// recent returns the last events of both rings, the newest first: what is routine pushes nothing grave
+// out.
 func (e *events) recent() []event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.grave.appendTo(e.routine.appendTo(nil))
+	all := e.grave.appendTo(e.routine.appendTo(nil))
+	slices.SortFunc(all, func(a, b event) int { return cmp.Compare(b.no, a.no) })
+	return all
 }

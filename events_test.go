@@ -7,6 +7,8 @@ import (
 	"go/parser"
 	"go/token"
 	"log/slog"
+	"os"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -84,8 +86,14 @@ func (l *eventLog) String() string {
 
 // documented is a row of the table in events.go.
 type documented struct {
-	levels []string
-	fields string
+	levels           []slog.Level
+	fields, optional []string
+}
+
+// The fields that the text below the table adds to a job's event, by its level.
+var jobFields = map[slog.Level][]string{
+	slog.LevelWarn: {"error", "failures", "took"},
+	slog.LevelInfo: {"failures", "lasted", "took"},
 }
 
 // eventTable reads the table in events.go.
@@ -100,19 +108,57 @@ func eventTable(t *testing.T) map[string]documented {
 			if len(words) < 3 || !strings.HasPrefix(words[0], "aegis.") {
 				continue
 			}
-			d := documented{levels: []string{words[1]}}
-			rest := words[2:]
-			if rest[0] == "or" {
-				d.levels, rest = append(d.levels, rest[1]), rest[2:]
-			}
-			d.fields = strings.Join(rest, " ")
-			table[words[0]] = d
+			table[words[0]] = documentedAs(t, strings.Join(words[1:], " "))
 		}
 	}
 	if len(table) != 15 {
 		t.Fatalf("the table has %d events", len(table))
 	}
 	return table
+}
+
+// documentedAs reads "Info, Warn field, field if …: text" or a part of it.
+func documentedAs(t *testing.T, row string) (d documented) {
+	t.Helper()
+	for {
+		word, rest, _ := strings.Cut(row, " ")
+		var level slog.Level
+		if level.UnmarshalText([]byte(strings.TrimSuffix(word, ","))) != nil {
+			break
+		}
+		d.levels, row = append(d.levels, level), rest
+	}
+	row, _, _ = strings.Cut(row, ":")
+	for field := range strings.SplitSeq(row, ", ") {
+		name, condition, _ := strings.Cut(field, " ")
+		switch {
+		case field == "and as below":
+		case condition != "":
+			d.optional = append(d.optional, name)
+		default:
+			d.fields = append(d.fields, name)
+		}
+	}
+	if len(d.levels) == 0 || len(d.fields) == 0 {
+		t.Fatalf("no row of a table: %q", row)
+	}
+	return d
+}
+
+// want returns the fields that an event has at a level, without dir, and those that it may have.
+func (d documented) want(name string, level slog.Level) (fields, optional []string, ok bool) {
+	switch name {
+	case aegis.EventFlush, aegis.EventMerge, aegis.EventCheckpoint:
+		switch level {
+		case slog.LevelWarn:
+			return jobFields[level], nil, true
+		case slog.LevelInfo:
+			return slices.Concat(d.fields, []string{"failures", "lasted"}), nil, true
+		}
+	case aegis.EventJob:
+		return slices.Concat(d.fields, jobFields[level]), nil, slices.Contains(d.levels, level)
+	}
+	return d.fields, d.optional, slices.Contains(d.levels, level)
 }
 
 // check compares what came with the table in events.go.
@@ -122,22 +168,41 @@ func (l *eventLog) check(t *testing.T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range l.all {
-		d, known := table[r.Message]
-		if !known || !slices.ContainsFunc(d.levels, func(s string) bool { return strings.EqualFold(s, r.Level.String()) }) {
+		fields, optional, ok := table[r.Message].want(r.Message, r.Level)
+		if !ok {
 			t.Errorf("%s at level %s is not in the table", r.Message, r.Level)
 		}
-		words := strings.FieldsFunc(d.fields, func(c rune) bool { return strings.ContainsRune(" ,:", c) })
 		var got []string
-		r.Attrs(func(a slog.Attr) bool {
-			got = append(got, a.Key)
-			if !slices.Contains(append(words, "dir"), a.Key) {
-				t.Errorf("%s has the field %s, the table has %q", r.Message, a.Key, d.fields)
-			}
-			return true
-		})
-		if got[0] != "dir" || r.Time.IsZero() || len(slices.Compact(slices.Sorted(slices.Values(got)))) != len(got) {
+		r.Attrs(func(a slog.Attr) bool { got = append(got, a.Key); return true })
+		if got[0] != "dir" || r.Time.IsZero() {
 			t.Errorf("%s has the fields %v at %v", r.Message, got, r.Time)
 		}
+		rest := slices.DeleteFunc(got[1:], func(s string) bool { return slices.Contains(optional, s) })
+		if want := slices.Sorted(slices.Values(fields)); !slices.Equal(slices.Sorted(slices.Values(rest)), want) {
+			t.Errorf("%s at level %s has the fields %v, the table has %v", r.Message, r.Level, rest, want)
+		}
+	}
+}
+
+// TestEventTables: docs/watch.md has the table of events.go.
+func TestEventTables(t *testing.T) {
+	text, err := os.ReadFile("docs/watch.md")
+	must(t, err)
+	table, rows := eventTable(t), 0
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "| `aegis.") {
+			continue
+		}
+		cells := strings.SplitN(strings.ReplaceAll(line, "`", ""), "|", 5)
+		name := strings.TrimSpace(cells[1])
+		rows++
+		got := documentedAs(t, strings.TrimSpace(cells[2])+" "+strings.TrimSpace(cells[3]))
+		if want := table[name]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: docs/watch.md has %+v, events.go %+v", name, got, want)
+		}
+	}
+	if rows != len(table) {
+		t.Errorf("docs/watch.md has %d events, events.go %d", rows, len(table))
 	}
 }
 

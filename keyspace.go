@@ -236,9 +236,7 @@ func (tx *Tx) keyspaceIDs() (map[pages.KeyspaceID]bool, error) {
 
 // keyspaceNames returns the names of all keyspaces by their numbers.
 func (tx *Tx) keyspaceNames() (map[uint32]string, error) {
-	names := map[uint32]string{
-		uint32(pages.CatalogKeyspace): "catalog", uint32(pages.DefaultKeyspace): DefaultKeyspaceName,
-	}
+	names := map[uint32]string{}
 	err := tx.eachKeyspace(func(name string, e pages.CatalogEntry) { names[uint32(e.ID)] = name })
 	return names, err
 }

@@ -16,7 +16,7 @@ type Observer struct {
 	// the work, so spans nest: a Commit lies within its Update. It is called on the goroutine that
 	// works, by several at a time: both functions must be quick and must not use the store. Spans of
 	// the engine's own work have context.Background(), and a panic there is counted in
-	// Stats.Events.Panics and goes no further. The nested module metrics makes a Span from a
+	// Stats.Events.Panics and goes no further; a job that Close gives up ends with ErrClosed. The nested module metrics makes a Span from a
 	// tracer of OpenTelemetry. Default: nil: there are no spans.
 	Span func(ctx context.Context, name string) (context.Context, func(error))
 

@@ -74,7 +74,7 @@ func Open(dir string, options *Options) (*DB, error) {
 // open recovers the state and starts the actors.
 func (db *DB) open() error {
 	start := db.rt.Now()
-	recovered := db.watcher.Begin(SpanRecovery)
+	recovered := db.watcher.beginSpan(SpanRecovery)
 	r, err := db.restart()
 	if recovered != nil {
 		recovered(err)

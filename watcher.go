@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,8 +34,9 @@ type watcher struct {
 	lowSince atomic.Int64 // Unix nanoseconds of the first failure to prepare log space; 0: there is space
 	poisoned atomic.Bool
 
-	mu      sync.Mutex
-	damaged map[place]bool // that an event has told of
+	mu       sync.Mutex
+	damaged  map[place]bool      // that an event has told of
+	troubles map[string]*trouble // by the names of jobs, those that have ever failed
 }
 
 // place is where something is damaged.
@@ -47,20 +50,21 @@ const damagedPlaces = 1000
 
 func newWatcher(db *DB) *watcher {
 	return &watcher{
-		events: db.events, latency: &db.latency, span: db.opts.Observer.Span, rt: db.rt, damaged: map[place]bool{},
+		events: db.events, latency: &db.latency, span: db.opts.Observer.Span, rt: db.rt,
+		damaged: map[place]bool{}, troubles: map[string]*trouble{},
 	}
 }
 
 // Begin implements actors.Observer.
 func (w *watcher) Begin(work string) (end func(error)) {
-	if w.span == nil {
-		return nil
-	}
 	return w.beginSpan(spanOf(work))
 }
 
 // beginSpan begins a span of the engine's own work. A panic of the host's code stays there.
 func (w *watcher) beginSpan(name string) func(error) {
+	if w.span == nil {
+		return nil
+	}
 	var theirs func(error)
 	w.guard(func() { _, theirs = w.span(context.Background(), name) })
 	if theirs == nil {
@@ -93,8 +97,6 @@ func spanOf(work string) string {
 		return SpanCheckpoint
 	case prepareJob:
 		return SpanLogPrepare
-	case SpanRecovery: // Open's own
-		return SpanRecovery
 	}
 	return SpanRemove
 }
@@ -105,23 +107,80 @@ func (w *watcher) Done(work actors.Work) {
 	if work.Name == actors.LogSync || errors.Is(work.Err, messages.ErrClosed) {
 		return // Close ended it: it is done again by the next Open
 	}
-	took := slog.Duration("took", work.Took)
 	name, fields := eventOf(work)
+	level := slog.LevelDebug
+	if name == EventJob {
+		fields = []slog.Attr{slog.String("job", spanOf(work.Name))}
+	}
 	if work.Err != nil {
 		var damage *CorruptionError
 		if errors.As(work.Err, &damage) {
 			w.damage(damage)
 		}
-		failed := []slog.Attr{took, slog.String("error", work.Err.Error())}
-		if name == EventJob {
-			failed = append(failed, slog.String("job", spanOf(work.Name)))
+		failures, tell := w.failed(work)
+		if !tell {
+			return
 		}
-		w.events.emit(slog.LevelWarn, name, failed...)
+		level = slog.LevelWarn
+		if name != EventJob {
+			fields = nil
+		}
+		fields = append(fields, slog.String("error", work.Err.Error()), slog.Int("failures", failures))
+	} else if failures, lasted := w.works(work.Name); failures > 0 {
+		level = slog.LevelInfo
+		fields = append(fields, slog.Int("failures", failures), slog.Duration("lasted", lasted))
+	} else if name == EventJob {
 		return
 	}
-	if name != EventJob {
-		w.events.emit(slog.LevelDebug, name, append(fields, took)...)
+	w.events.emit(level, name, append(fields, slog.Duration("took", work.Took))...)
+}
+
+// failed takes a failed job in. It returns how many have failed in a row, and whether to tell of it:
+// each is tried again, for as long as it fails.
+func (w *watcher) failed(work actors.Work) (failures int, tell bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.troubles[work.Name]
+	if t == nil {
+		t = &trouble{}
+		w.troubles[work.Name] = t
 	}
+	tell = t.failed(work.Err, w.rt.Now())
+	return t.failures, tell
+}
+
+// works takes a job in that succeeded. When it failed before, and that was told, it returns how often in
+// a row, and for how long.
+func (w *watcher) works(job string) (failures int, lasted time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if t := w.troubles[job]; t != nil {
+		if failures = t.over(); failures > 0 {
+			lasted = w.rt.Now().Sub(t.since)
+		}
+	}
+	return failures, lasted
+}
+
+// failing is a kind of job whose last one failed.
+type failing struct {
+	Job      string // the name of its span
+	Failures int    // in a row
+	Lasted   time.Duration
+	Error    string // of the last one
+}
+
+// failing returns the kinds of jobs that fail, in the order of their names.
+func (w *watcher) failing() []failing {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := []failing{}
+	for _, name := range slices.Sorted(maps.Keys(w.troubles)) {
+		if t := w.troubles[name]; t.failures > 0 {
+			all = append(all, failing{spanOf(name), t.failures, w.rt.Now().Sub(t.since), t.err.Error()})
+		}
+	}
+	return all
 }
 
 // eventOf names the event of a job, and what it tells of one that succeeded.

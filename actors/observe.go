@@ -82,18 +82,21 @@ func (g *Graph) observed(name string, j job) error {
 	return err
 }
 
-// stepLog steps the log writer, and times the Turns in which it syncs.
+// errBroken ends the observation of a Turn that panicked.
+var errBroken = errors.New("actors: the log writer broke an invariant")
+
+// stepLog steps the log writer, and times the Turns in which it syncs. Each Begin has its end, also when
+// Step panics.
 func (g *Graph) stepLog(batch []messages.ToWalwriter, commits int64, synced bool) error {
 	if !synced {
 		return g.machines.Walwriter.Step(batch, &g.walOut)
 	}
 	start := g.rt.Now()
-	end := g.observer.Begin(LogSync)
-	err := g.machines.Walwriter.Step(batch, &g.walOut)
-	if end != nil {
-		end(errors.Join(err, g.poisonedNow()))
+	err := errBroken
+	if end := g.observer.Begin(LogSync); end != nil {
+		defer func() { end(errors.Join(err, g.poisonedNow())) }()
 	}
-	if err == nil {
+	if err = g.machines.Walwriter.Step(batch, &g.walOut); err == nil {
 		g.observer.Done(Work{Name: LogSync, Took: g.rt.Now().Sub(start), Commits: commits})
 	}
 	return err

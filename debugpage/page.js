@@ -3,9 +3,10 @@
 const $ = id => document.getElementById(id);
 const keep = 180; // samples, one a second
 const samples = [];
-let last = null, paused = false, failures = 0, polls = 0, timer = 0;
+let last = null, paused = false, asking = false, failures = 0, polls = 0, timer = 0;
 
-const complain = text => { const e = $("errors"); e.hidden = false; e.textContent += text + "\n"; };
+const complaints = new Set(); // each once: a fault comes again with each drawing
+const complain = text => { const e = $("errors"); e.hidden = false; e.textContent = [...complaints.add(text)].slice(0, 20).join("\n"); };
 addEventListener("error", e => complain(e.message));
 addEventListener("unhandledrejection", e => complain(String(e.reason)));
 
@@ -64,7 +65,7 @@ const quantile = (buckets, q) => {
 const sampleOf = (s, before) => {
   const st = s.Stats, c = st.Commits, l = st.Log;
   const x = {
-    at: st.Uptime, commits: c.Commits, bytes: c.UserBytes, conflicts: c.Conflicts + c.Rejected, syncs: st.Latency.LogSync.Count,
+    at: st.Uptime, commits: c.Commits, bytes: c.UserBytes, conflicts: c.Conflicts + c.Rejected, refused: c.Rejected, syncs: st.Latency.LogSync.Count,
     logBytes: l.BytesWritten, hits: st.Cache.Hits, misses: st.Cache.Misses, turns: c.Stalls.Turns, forLog: c.Stalls.ForLog,
     forFlush: c.Stalls.ForFlush, forMemory: c.Stalls.ForMemory, flushes: st.Tables.Flushes, steps: st.Tables.MergeSteps,
     checkpoints: st.Tables.Checkpoints, loaded: st.Cache.LoadedBytes, evicted: st.Cache.Evicted, taken: {},
@@ -73,7 +74,7 @@ const sampleOf = (s, before) => {
   for (const a of s.Actors || []) x.taken[a.Name] = a.Taken;
   const seconds = before ? (x.at - before.at) / 1e9 : 0;
   const per = k => seconds > 0 ? Math.max(0, x[k] - before[k]) / seconds : 0;
-  for (const k of ["commits", "bytes", "conflicts", "syncs", "logBytes", "hits", "misses", "turns", "forLog", "forFlush", "forMemory", "flushes", "steps", "checkpoints", "loaded", "evicted"]) x.per[k] = per(k);
+  for (const k of ["commits", "bytes", "conflicts", "refused", "syncs", "logBytes", "hits", "misses", "turns", "forLog", "forFlush", "forMemory", "flushes", "steps", "checkpoints", "loaded", "evicted"]) x.per[k] = per(k);
   x.per.taken = {};
   for (const name in x.taken) x.per.taken[name] = seconds > 0 ? Math.max(0, x.taken[name] - (before.taken[name] || 0)) / seconds : 0;
   const news = between(x.buckets, before && before.buckets);
@@ -194,13 +195,13 @@ function chart(id, lines, format, logScale, says) {
 const legend = (id, ...items) => show(id, ...items.map(([cls, name, value]) => el("span", {}, cls ? el("i", { class: cls }) : null, name + " ", el("b", {}, value))));
 
 function latency(x) {
-  legend("latency-legend", ["ka", "median", span(x.p50)], ["kb", "99 %", span(x.p99)]);
+  legend("latency-legend", ["ka", "median", span(x.p50)], ["kb", "99 %", span(x.p99)], ...(x.per.conflicts > 0 ? [[null, "with those that failed,", rate(x.per.conflicts)]] : []));
   chart("latency", [{ cls: "ka", of: s => s.p50 }, { cls: "kb", of: s => s.p99 }], span, true, `Commit latency over three minutes; now a median of ${span(x.p50)}, 99 % within ${span(x.p99)}`);
 }
 
 function rates(x) {
   legend("rate-legend", ["kc", "commits", rate(x.per.commits)], ["kd", "groups", rate(x.per.syncs)]);
-  chart("rate", [{ cls: "kc", of: s => s.fresh ? NaN : s.per.commits }, { cls: "kd", of: s => s.fresh ? NaN : s.per.syncs }], v => count(Math.round(v)), false, `Commits per second over three minutes, now ${rate(x.per.commits)}`);
+  chart("rate", [{ cls: "kc", of: s => s.fresh ? NaN : s.per.commits }, { cls: "kd", of: s => s.fresh ? NaN : s.per.syncs }], v => count(Math.round(v * 100) / 100), false, `Commits per second over three minutes, now ${rate(x.per.commits)}`);
 }
 
 function groups(s, x) {
@@ -301,7 +302,7 @@ function tables(s) {
   if (!rows.length) return show("tables");
   const wide = $("tables").clientWidth > 620, left = wide ? 190 : 0, tall = 34, head = wide ? 0 : 17, step = tall + head + 6;
   const tiers = s.Stats.Tables.RunsPerTier || [];
-  const [svg, width] = picture("tables", rows.length * step + 26, `${some(rows.length, "run")}, ${some(s.Tables, "table")}; runs per tier: ${tiers.join(", ")}`);
+  const [svg, width] = picture("tables", rows.length * step + 40, `${some(rows.length, "run")}, ${some(s.Tables, "table")}; runs per tier: ${tiers.join(", ")}`);
   const px = f => left + 2 + f * (width - left - 6);
   let biggest = 1;
   for (const r of rows) for (const t of r.Tables) biggest = Math.max(biggest, t.Bytes);
@@ -319,21 +320,26 @@ function tables(s) {
     svg.append(g);
   });
   const base = rows.length * step;
-  let free = -1;
+  const free = [-1, -1]; // of each of two lines of names
   for (const k of s.Keys || []) {
     const x = px(k.At);
     for (let i = 0; i < rows.length; i++) svg.append(art("line", { x1: x, x2: x, y1: i * step + head, y2: i * step + head + tall, class: "border" }));
-    if (x < free) continue;
-    const name = k.Name.length > 24 ? k.Name.slice(0, 23) + "…" : k.Name;
-    svg.append(text(Math.min(x, width - 4 - name.length * 6.6), base + 18, name, "soft"));
-    free = x + name.length * 7 + 12;
+    const name = k.Name.length > 24 ? k.Name.slice(0, 23) + "…" : k.Name, begin = Math.min(x, width - 4 - name.length * 6.6);
+    const line = begin >= free[0] ? 0 : 1;
+    if (begin < free[line]) continue;
+    svg.append(text(begin, base + 18 + 14 * line, name, "soft"));
+    free[line] = begin + name.length * 7 + 12;
+  }
+  if (free[1] < 0) {
+    svg.setAttribute("height", base + 26);
+    svg.setAttribute("viewBox", `0 0 ${width} ${base + 26}`);
   }
 }
 
 function events(s) {
   if (!s.Events.length) return show("events", el("p", { class: "empty" }, "Nothing has happened yet."));
   const cls = { ERROR: "bad", WARN: "warn" }, now = Date.parse(s.Time);
-  show("events", ...s.Events.slice(0, 40).map(e => el("div", { class: "event" },
+  show("events", ...s.Events.map(e => el("div", { class: "event" },
     el("time", { datetime: e.Time, title: e.Time }, long(Math.max(0, now - Date.parse(e.Time)) * 1e6)),
     el("span", { class: "level " + (cls[e.Level] || "ks") }, e.Level.toLowerCase()), el("span", { class: "called" }, e.Name),
     el("span", { class: "fields" }, ...e.Fields.flatMap(([k, v]) => [k + "=", el("b", {}, v), "  "])))));
@@ -356,7 +362,8 @@ function status(word, cls, alarm) {
 function take(s) {
   $("dir").textContent = s.Dir;
   if (s.Error) {
-    status(/closed/.test(s.Error) ? "closed" : "no figures", "bad", s.Error);
+    status(s.State, "bad", s.Error);
+    document.body.classList.toggle("blank", !last); // what was drawn before stays to be seen
     $("live").hidden = false; $("static").hidden = true;
     tables(s); events(s);
     return;
@@ -369,19 +376,20 @@ function take(s) {
   samples.push(x);
   if (samples.length > keep + 1) samples.shift();
   last = s;
+  document.body.classList.remove("blank");
   $("live").hidden = false; $("static").hidden = true;
   $("facts").textContent = `open for ${long(s.Stats.Uptime)}` + (s.ReadOnly ? ", read-only" : "");
-  const error = s.Stats.Err || "", failing = s.Stats.LastError && s.Events.some(e => e.Level === "WARN" && /flush|merge|checkpoint/.test(e.Name) && Date.parse(s.Time) - Date.parse(e.Time) < 10000);
-  if (error) status(/no space/.test(error) ? "no space" : /refused/.test(error) ? "stalled" : "read-only after a failure", "bad", error);
-  else if (failing) status("flushes or merges fail", "warn", s.Stats.LastError);
-  else if (s.Stats.Commits.Held > 0) status("commits are held back", "warn");
-  else status("works", "good");
+  const error = s.Stats.Err || "", failing = s.Failing.map(f => `${f.Job} failed ${some(f.Failures, "time")} in ${long(f.Lasted)} and is tried again: ${f.Error}`);
+  const refusing = !error && x.per.refused > 0; // also while memory is full of what cannot be flushed
+  status(refusing ? "commits are refused" : s.State, error || refusing ? "bad" : s.State === "works" ? "good" : "warn", [error, ...failing].filter(t => t).join("\n"));
   draw();
 }
 
 async function poll() {
+  if (asking) return; // an answer that comes late would look like another store's
   clearTimeout(timer);
   if (!document.hidden && !paused) {
+    asking = true;
     try {
       const r = await fetch(location.pathname + "?format=json", { cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(5000) });
       if (r.status !== 200 && r.status !== 503) throw new Error("status " + r.status);
@@ -392,7 +400,7 @@ async function poll() {
       if (e instanceof TypeError && !/fetch|network|load/i.test(e.message)) throw e;
       if (++failures > 1) status("no answer", "bad", "The program does not answer: " + e.message);
     } finally {
-      clearTimeout(timer);
+      asking = false;
       timer = setTimeout(poll, 1000);
     }
   } else {
@@ -403,7 +411,6 @@ async function poll() {
 $("pause").addEventListener("click", () => {
   paused = !paused;
   $("pause").textContent = paused ? "Go on" : "Pause";
-  $("pause").setAttribute("aria-pressed", paused);
 });
 addEventListener("resize", draw);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) poll(); });

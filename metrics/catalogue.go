@@ -45,7 +45,7 @@ func truth(is bool) int {
 // The metrics that have more labels, or come also without figures.
 var (
 	up        = desc("up", "1 if the store gives figures, 0 if it is closed or its engine has stopped.")
-	groupSize = desc("commit_group_commits", "Commits that shared a write and a sync of the log.")
+	groupSize = desc("commit_group_commits", "Commits that shared a write and a sync of the log; the sum is at most a quarter too high.")
 	waiting   = desc("mailbox_messages", "Messages that wait in an actor's mailbox.", "actor")
 	messages  = desc("actor_messages_total", "Messages that an actor has taken.", "actor")
 	runs      = desc("runs", "Runs of tables; the last tier is the bottom.", "tier")
@@ -106,6 +106,7 @@ var values = []value{
 	gauge("recovery_duration_seconds", "What Open took.", func(s *aegis.Stats) float64 { return s.Recovery.Took.Seconds() }),
 	gauge("recovery_records", "Commits that Open replayed.", func(s *aegis.Stats) int64 { return s.Recovery.Records }),
 	counter("events_dropped_total", "Events that the logger was too slow for.", func(s *aegis.Stats) uint64 { return s.Events.Dropped }),
+	counter("observer_panics_total", "Panics of the logger, and of Observer.Span in the engine's own work.", func(s *aegis.Stats) uint64 { return s.Events.Panics }),
 }
 
 func oldest(s *aegis.Stats) float64 {

@@ -1,11 +1,11 @@
 package metrics
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +22,8 @@ type Store interface {
 // Collector gives the figures of stores to Prometheus. All its metrics begin with aegis_ and have the
 // label store. Counters are since the store was opened, times are seconds and sizes are bytes.
 // aegis_up is 1 while a store gives figures and 0 while it does not, because it is closed or its
-// engine has stopped; then it has no other metric. It is safe for concurrent use.
+// engine has stopped; then it has no other metric. It is safe for concurrent use. The zero value has no
+// stores and waits for DefaultTimeout.
 type Collector struct {
 	timeout time.Duration
 
@@ -34,24 +35,28 @@ type Collector struct {
 const DefaultTimeout = 5 * time.Second
 
 // NewCollector returns a Collector without stores. A scrape waits for at most timeout for each store; 0
-// is DefaultTimeout. Register it once, and Add stores to it.
-func NewCollector(timeout time.Duration) *Collector {
-	return &Collector{timeout: cmp.Or(timeout, DefaultTimeout), stores: map[string]Store{}}
-}
+// and below are DefaultTimeout. Register it once, and Add stores to it.
+func NewCollector(timeout time.Duration) *Collector { return &Collector{timeout: timeout} }
 
-// Add has the collector ask db from now on. Its metrics have the label store=name; a store of the same
-// name is replaced.
+// Add has the collector ask db from the next scrape on. Its metrics have the label store=name; a store
+// of the same name is replaced. What is no UTF-8 in the name becomes U+FFFD.
 func (c *Collector) Add(name string, db Store) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stores[name] = db
+	if c.stores == nil {
+		c.stores = map[string]Store{}
+	}
+	c.stores[label(name)] = db
 }
+
+// label returns what Prometheus takes as a label's value.
+func label(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
 
 // Remove has the collector forget the store: call it when the store is closed for good.
 func (c *Collector) Remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.stores, name)
+	delete(c.stores, label(name))
 }
 
 // Describe implements prometheus.Collector.
@@ -81,7 +86,11 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *Collector) collect(ch chan<- prometheus.Metric, store string, db Store) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
+	timeout := c.timeout
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	s, err := db.Stats(ctx)
 	if err != nil {

@@ -3,10 +3,14 @@ package metrics_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,6 +155,143 @@ func TestCollectorFigures(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(text)
+	}
+}
+
+// fill sets every figure below v to another number, in their order.
+func fill(v reflect.Value, next *int64) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i), next)
+		}
+	case reflect.Int, reflect.Int64:
+		*next++
+		v.SetInt(*next * int64(scaleOf(v)))
+	case reflect.Uint64:
+		*next++
+		v.SetUint(uint64(*next))
+	case reflect.Float64:
+		*next++
+		v.SetFloat(float64(*next))
+	}
+}
+
+// scaleOf makes durations of seconds, so that one in another unit is seen.
+func scaleOf(v reflect.Value) time.Duration {
+	if v.Type() == reflect.TypeFor[time.Duration]() {
+		return time.Second
+	}
+	return 1
+}
+
+// TestCollectorText: the whole of a scrape in which every figure is another one is as it was read by a
+// person: names, helps, types, labels and units. With -update it is written anew.
+func TestCollectorText(t *testing.T) {
+	s := aegis.Stats{
+		Mailboxes: map[string]int{"txcoord": 901, "evictor": 902}, Messages: map[string]uint64{"txcoord": 903, "evictor": 904},
+		Snapshots: []aegis.SnapshotStats{{Age: 905 * time.Second}, {Age: time.Second, ReadWrite: true}, {Age: time.Second, ReadWrite: true}},
+		Err:       aegis.ErrNoSpace,
+	}
+	var next int64
+	fill(reflect.ValueOf(&s).Elem(), &next)
+	s.Tables.RunsPerTier = []int{907, 908}
+	s.Commits.GroupSizes = []aegis.SizeBucket{{UpTo: 1, Count: 909}, {UpTo: 1023, Count: 910}}
+	l := reflect.ValueOf(&s.Latency).Elem()
+	for i := range l.NumField() {
+		l.Field(i).Addr().Interface().(*aegis.Latency).Buckets = []aegis.LatencyBucket{{UpTo: 1<<(12+i) - 1, Count: uint64(920 + i)}}
+	}
+	c := metrics.NewCollector(0)
+	c.Add("s", fixed{stats: s})
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c)
+	scrape := httptest.NewRecorder()
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(scrape, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	const golden = "testdata/scrape.txt"
+	if *update {
+		if err := os.WriteFile(golden, scrape.Body.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, lines := strings.Split(scrape.Body.String(), "\n"), strings.Split(string(want), "\n")
+	for i := range max(len(got), len(lines)) {
+		if i >= len(got) || i >= len(lines) || got[i] != lines[i] {
+			t.Fatalf("line %d differs:\ngot  %q\nwant %q", i+1, got[min(i, len(got)-1)], lines[min(i, len(lines)-1)])
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "write testdata/scrape.txt anew")
+
+// TestCollectorOfClosingStore: scrapes go on while a store is closed, and after; another store in the
+// same registry keeps its figures.
+func TestCollectorOfClosingStore(t *testing.T) {
+	c := metrics.NewCollector(0)
+	closing, stays := opened(t), opened(t)
+	c.Add("closing", closing)
+	c.Add("stays", stays)
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c)
+	if err := registry.Register(c); !errors.As(err, &prometheus.AlreadyRegisteredError{}) {
+		t.Errorf("registered twice: %v", err)
+	}
+	var scraper sync.WaitGroup
+	first, over := make(chan struct{}), make(chan struct{})
+	scraper.Go(func() {
+		for n := 0; ; n++ {
+			if _, err := registry.Gather(); err != nil {
+				t.Error(err)
+			}
+			if n == 0 {
+				close(first)
+			}
+			select {
+			case <-over:
+				return
+			default:
+			}
+		}
+	})
+	<-first
+	if err := closing.Close(); err != nil {
+		t.Error(err)
+	}
+	close(over)
+	scraper.Wait()
+	want := `
+# HELP aegis_commits_total Commits that were applied.
+# TYPE aegis_commits_total counter
+aegis_commits_total{store="stays"} 10
+# HELP aegis_up 1 if the store gives figures, 0 if it is closed or its engine has stopped.
+# TYPE aegis_up gauge
+aegis_up{store="closing"} 0
+aegis_up{store="stays"} 1
+`
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "aegis_commits_total", "aegis_up"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCollectorZero: the zero value works, takes any name, and waits long enough.
+func TestCollectorZero(t *testing.T) {
+	for _, c := range []*metrics.Collector{{}, metrics.NewCollector(-1)} {
+		if n := testutil.CollectAndCount(c); n != 0 {
+			t.Errorf("%d metrics without a store", n)
+		}
+		c.Remove("none")
+		c.Add("\xff", opened(t))
+		want := "# HELP aegis_up 1 if the store gives figures, 0 if it is closed or its engine has stopped.\n# TYPE aegis_up gauge\naegis_up{store=\"\uFFFD\"} 1\n"
+		if err := testutil.CollectAndCompare(c, strings.NewReader(want), "aegis_up"); err != nil {
+			t.Error(err)
+		}
+		c.Remove("\xff")
+		if n := testutil.CollectAndCount(c); n != 0 {
+			t.Errorf("%d metrics of a store that was removed", n)
+		}
 	}
 }
 
