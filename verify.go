@@ -18,7 +18,8 @@ import (
 // the checkpoint and the log. It returns nil if all of it is sound, and otherwise every fault
 // that was found, joined: *CorruptionErrors that name file and offset, and errors of reading.
 // The store goes on meanwhile; ErrSnapshotTooOld is one of the errors if it went on so far that the
-// tables could not be kept for Verify. Tables are read side by side, on every processor. progress (nil:
+// tables could not be kept for Verify. When ctx ends, its error is joined with the faults that were
+// found until then. Tables are read side by side, on every processor. progress (nil:
 // nobody) is told bytes, by one goroutine at a time; it must not call back into the store.
 func (db *DB) Verify(ctx context.Context, progress func(Progress)) error {
 	if err := db.enter(); err != nil {
@@ -30,7 +31,8 @@ func (db *DB) Verify(ctx context.Context, progress func(Progress)) error {
 	}
 	errs := db.verifyTables(ctx, progress)
 	if err := ctx.Err(); err != nil {
-		return err
+		errs = slices.DeleteFunc(errs, func(e error) bool { return errors.Is(e, err) })
+		return errors.Join(append(errs, err)...)
 	}
 	progress(Progress{Stage: "log"})
 	return errors.Join(append(errs, db.verifyLog(ctx))...)

@@ -254,13 +254,24 @@ func (d *decoder) checkpoint() *Checkpoint {
 		if k.Codec.Compression > pages.Zstd && d.err == nil {
 			d.err = fmt.Errorf("compression %d of keyspace %d", k.Codec.Compression, k.ID)
 		}
+		if d.err != nil {
+			break
+		}
 		c.Keyspaces = append(c.Keyspaces, k)
 	}
 	for range d.count(2) {
-		c.Dropped = append(c.Dropped, Dropped{Keyspace: d.keyspace(), Seq: pages.Seq(d.uvarint())})
+		o := Dropped{Keyspace: d.keyspace(), Seq: pages.Seq(d.uvarint())}
+		if d.err != nil {
+			break
+		}
+		c.Dropped = append(c.Dropped, o)
 	}
 	for range d.count(1) {
-		c.Pending = append(c.Pending, d.keyspace())
+		id := d.keyspace()
+		if d.err != nil {
+			break
+		}
+		c.Pending = append(c.Pending, id)
 	}
 	for range d.count(5) {
 		c.Runs = append(c.Runs, d.run())

@@ -124,7 +124,7 @@ func (w *tableWalk) skip(off, end int64, what string) (next int64, err error) {
 	next = end
 	for at := off + 1; at < end; at += window - headerBytes {
 		n, err := w.f.ReadAt(buf[:min(window, end-at)], at)
-		if n == 0 && err != nil && !errors.Is(err, io.EOF) {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return end, err
 		}
 		if i := nextHeader(buf[:n]); i >= 0 {

@@ -199,10 +199,20 @@ func (r *Remains) leafOf(w *part) Piece {
 	if err == nil {
 		piece.leaf, err = r.decode(b)
 	}
+	if err == nil && !within(piece.leaf, w.lo, w.hi) {
+		piece.leaf, err = nil, errors.New("the leaf has keys that do not belong there")
+	}
 	if err != nil {
 		piece.Lost = r.damage(w.ref.Offset, err)
 	}
 	return piece
+}
+
+// within reports whether lo ≤ key < hi for all keys of the leaf; a nil hi is the end.
+func within(l *leaf, lo, hi []byte) bool {
+	first, _, _ := l.entry(0)
+	last, _, _ := l.entry(int(l.count) - 1)
+	return string(first) >= string(lo) && (hi == nil || string(last) < string(hi))
 }
 
 func (r *Remains) decode(b []byte) (*leaf, error) {
@@ -305,11 +315,11 @@ func (s *search) try(r *Remains) (p *Piece, length int64) {
 	if err != nil {
 		return nil, length
 	}
-	first, _, _ := l.entry(0)
-	last, _, _ := l.entry(int(l.count) - 1)
-	if string(first) < string(s.lo) || s.hi != nil && string(last) >= string(s.hi) {
+	if !within(l, s.lo, s.hi) {
 		return nil, length
 	}
+	first, _, _ := l.entry(0)
+	last, _, _ := l.entry(int(l.count) - 1)
 	return &Piece{Lo: first, Hi: KeyAfter(last), Offset: s.off, Unproven: !proven, leaf: l}, length
 }
 

@@ -17,12 +17,13 @@ type catalog struct {
 	names   map[pages.KeyspaceID]string
 	dropped map[pages.KeyspaceID]bool
 	made    map[pages.KeyspaceID]bool // in the new store
+	loaded  map[pages.KeyspaceID]bool // by a bulk load; not there: not known
 }
 
 func newCatalog() catalog {
 	return catalog{
 		entries: map[pages.KeyspaceID]pages.CatalogEntry{}, names: map[pages.KeyspaceID]string{},
-		dropped: map[pages.KeyspaceID]bool{}, made: map[pages.KeyspaceID]bool{},
+		dropped: map[pages.KeyspaceID]bool{}, made: map[pages.KeyspaceID]bool{}, loaded: map[pages.KeyspaceID]bool{},
 	}
 }
 
@@ -37,12 +38,12 @@ func (c *catalog) learn(internal, value []byte) {
 		return
 	}
 	if e, err := pages.DecodeCatalogEntry(value); err == nil && e.ID >= pages.FirstUserKeyspace {
-		c.entries[e.ID], c.names[e.ID] = e, name
+		c.entries[e.ID], c.names[e.ID], c.loaded[e.ID] = e, name, e.Loaded
 	}
 }
 
 // unique drops the older one of two keyspaces of one name: its drop was lost.
-func (c *catalog) unique() {
+func (c *catalog) unique(tell func(format string, args ...any)) {
 	newest := map[string]pages.KeyspaceID{}
 	for _, id := range slices.Sorted(maps.Keys(c.names)) {
 		if c.dropped[id] {
@@ -50,6 +51,7 @@ func (c *catalog) unique() {
 		}
 		if older, ok := newest[c.names[id]]; ok {
 			c.dropped[older] = true
+			tell("keyspace %d was dropped, as keyspace %d has its name %q", older, id, c.names[id])
 		}
 		newest[c.names[id]] = id
 	}
@@ -73,6 +75,15 @@ func (c *catalog) has(name string) bool {
 		}
 	}
 	return false
+}
+
+// fresh returns the name, or that with a number, so that no keyspace has it.
+func (c *catalog) fresh(name string) string {
+	fresh := name
+	for n := 1; c.has(fresh); n++ {
+		fresh = fmt.Sprintf("%s-%d", name, n)
+	}
+	return fresh
 }
 
 // options returns how the keyspace was created.
@@ -114,7 +125,13 @@ func (s *salvage) settleCatalog() {
 			}
 		}
 	}
-	c.unique()
+	c.unique(s.report.note)
+	for _, id := range c.live() {
+		if c.names[id] == UnfinishedName {
+			c.names[id] = c.fresh(UnfinishedName + "-before")
+			s.report.note("keyspace %q is called %q: the store itself is of a Run that was cut short", UnfinishedName, c.names[id])
+		}
+	}
 }
 
 // name returns the name of a keyspace, a made-up one if it is lost.
@@ -123,10 +140,7 @@ func (s *salvage) name(id pages.KeyspaceID) string {
 	if name, ok := c.names[id]; ok {
 		return name
 	}
-	name := fmt.Sprintf("recovered-%d", id)
-	for n := 1; c.has(name); n++ {
-		name = fmt.Sprintf("recovered-%d-%d", id, n)
-	}
+	name := c.fresh(fmt.Sprintf("recovered-%d", id))
 	c.names[id] = name
 	s.report.add(Lost{Kind: Name, Keyspace: name, Why: fmt.Sprintf("the catalog entry of keyspace %d is lost", id)})
 	return name
@@ -150,10 +164,16 @@ func (s *salvage) placeHoles(holes []*hole) {
 	slices.SortStableFunc(holes, func(a, b *hole) int { return cmp.Compare(string(a.lo), string(b.lo)) })
 	ids := append([]pages.KeyspaceID{pages.CatalogKeyspace, pages.BlocksKeyspace, pages.DefaultKeyspace}, s.catalog.live()...)
 	for _, h := range holes {
+		placed, healed := false, false
 		for _, id := range ids {
 			lo := pages.AppendKeyspace(nil, id)
 			hi := pages.PrefixEnd(lo)
 			if string(h.lo) >= string(hi) || h.hi != nil && string(h.hi) <= string(lo) {
+				continue
+			}
+			placed = true
+			if s.inLog(h, id) {
+				healed = true
 				continue
 			}
 			l := h.Lost
@@ -166,11 +186,26 @@ func (s *salvage) placeHoles(holes []*hole) {
 			}
 			s.report.add(l)
 		}
+		if healed {
+			s.report.note("%s at offset %d: %s; the log has the commits %d to %d", h.File, h.Offset, h.Why, h.SeqLo, h.SeqHi)
+		}
+		if id, _, err := pages.SplitKey(h.lo); !placed && !(err == nil && s.catalog.dropped[id]) {
+			s.report.add(h.Lost) // of keyspaces that nothing else is known of
+		}
 	}
 }
 
-// The labels of what is no keyspace of the user's. No keyspace can have them: "\x00" is for tools
-// to tell by.
+// inLog reports whether all that the hole has lost of the keyspace is applied from the log. What
+// came by a bulk load was never there.
+func (s *salvage) inLog(h *hole, id pages.KeyspaceID) bool {
+	if h.Kind != Entries || h.SeqLo == 0 || pages.Seq(h.SeqLo) < s.survey.first || pages.Seq(h.SeqHi) > s.source.covers {
+		return false
+	}
+	loaded, known := s.catalog.loaded[id]
+	return id < pages.FirstUserKeyspace || known && !loaded
+}
+
+// The labels of what is no keyspace of the user's. A user's own keyspace could have such a name.
 const (
 	// CatalogLabel is the Keyspace of a Lost range of the catalog: names of keyspaces.
 	CatalogLabel = "\x00catalog"

@@ -106,6 +106,7 @@ func must(t testing.TB, err error) {
 // sample is a store with all there is: runs, tiers, keyspaces of each compression, one that was
 // dropped, a bulk load, blocks, deletes and a log that goes on behind the checkpoint.
 type sample struct {
+	runs    int // of tables
 	files   files
 	model   model
 	spaces  []aegis.KeyspaceInfo
@@ -120,7 +121,15 @@ func smallLimits() *aegis.Limits {
 	}
 }
 
-var theSample = sync.OnceValue(func() *sample { return makeSample(7) })
+// theSample has several runs, so that there are older versions in tables to fall back to. How far merges have
+// come when its files are read is a matter of time: one sample in ten has a single run.
+var theSample = sync.OnceValue(func() *sample {
+	for {
+		if s := makeSample(7); s.runs > 1 {
+			return s
+		}
+	}
+})
 
 type builder struct {
 	db         *aegis.DB
@@ -226,7 +235,7 @@ func makeSample(seed uint64) *sample {
 	b.commit(aegis.DefaultKeyspaceName, 4, 500)
 	b.idle()
 	s := &sample{model: b.model, dropped: []string{"gone", "empty"}}
-	s.files = read(&fatal{}, mem)
+	s.files, s.runs = read(&fatal{}, mem), len(db.Layout())
 	b.check(db.View(ctx, func(tx *aegis.Tx) error {
 		s.spaces, err = tx.Keyspaces()
 		return err
@@ -314,15 +323,21 @@ func run(t testing.TB, f files, m model) *result {
 	must(t, err)
 	defer db.Close()
 	from := f.backend(t)
-	r := &result{state: map[string]map[string]string{}}
-	r.report, err = salvage.Run(ctx, from, db, salvage.Options{})
+	report, err := salvage.Run(ctx, from, db, salvage.Options{})
 	must(t, err)
 	for name, now := range read(t, from) {
 		if !bytes.Equal(now, f[name]) {
 			t.Fatalf("%s was written to", name)
 		}
 	}
-	must(t, db.View(ctx, func(tx *aegis.Tx) error {
+	return state(t, db, report, m)
+}
+
+// state reads a salvaged store.
+func state(t testing.TB, db *aegis.DB, report *salvage.Report, m model) *result {
+	t.Helper()
+	r := &result{report: report, state: map[string]map[string]string{}}
+	must(t, db.View(ctx, func(tx *aegis.Tx) (err error) {
 		r.spaces, err = tx.Keyspaces()
 		must(t, err)
 		for _, info := range append(r.spaces, aegis.KeyspaceInfo{Name: aegis.DefaultKeyspaceName}) {

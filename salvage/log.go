@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/messages"
@@ -90,10 +91,13 @@ func (s *salvage) findGaps() {
 	}
 	next := v.first
 	for _, x := range v.stretches {
+		lo := max(x.lo, v.first)
+		if b := x.before; b.Why != "" && (x.hi < v.first || lo == next) {
+			s.report.note("%s at offset %d: %s", b.File, b.Offset, b.Why)
+		}
 		if x.hi < v.first {
 			continue
 		}
-		lo := max(x.lo, v.first)
 		if lo > next {
 			l := x.before
 			l.Kind, l.SeqLo, l.SeqHi = Commits, uint64(next), uint64(lo-1)
@@ -112,6 +116,20 @@ func (s *salvage) findGaps() {
 	s.logEnd(next)
 }
 
+// goBack has commits applied again that are in tables, where tables have lost some: from as far back
+// as the log has all up to its end. Applying a commit again does no harm then.
+func (s *salvage) goBack() {
+	lost := func(h *hole) bool { return h.Kind == Entries }
+	if !slices.ContainsFunc(s.tables.holes, lost) {
+		return
+	}
+	for _, x := range s.survey.stretches {
+		if x.lo <= s.source.covers && s.source.covers <= x.hi {
+			s.survey.first = min(s.survey.first, x.lo)
+		}
+	}
+}
+
 // logEnd lists what is missing behind the last sound commit, next-1.
 func (s *salvage) logEnd(next pages.Seq) {
 	v, c := &s.survey, s.source.checkpoint
@@ -121,6 +139,10 @@ func (s *salvage) logEnd(next pages.Seq) {
 		l.SeqLo = uint64(next)
 	}
 	keeps := c != nil && c.Log && !c.Clean && s.source.whole
+	reach := s.log.Asserted // the log goes at least so far
+	if n := len(v.stretches); n > 0 {
+		reach = max(reach, v.stretches[n-1].hi)
+	}
 	switch synced := s.log.Asserted; {
 	case synced >= next:
 		if l.Why != "" {
@@ -131,14 +153,40 @@ func (s *salvage) logEnd(next pages.Seq) {
 		l.Why += "; it is the end of the log, or commits were behind it"
 	case keeps && s.log.Epoch() < c.Epoch:
 		l.Why = fmt.Sprintf("no segment of the log is of epoch %d, in which the checkpoint was written", c.Epoch)
-	default:
-		if file := s.log.File(); file != "" {
-			s.report.LogEnds = fmt.Sprintf("at commit %d in %s; whether another segment followed cannot be told", next-1, file)
-		}
+	case s.unreadLog(&l):
+	case keeps && reach < c.Freeze:
+		// What a table holds was in the log before, and the log's last segment is never given back.
+		l.Why = fmt.Sprintf("the log ends at commit %d, before the checkpoint's commit %d: its last segment is missing", reach, c.Freeze)
+	case keeps || !s.source.whole || s.log.File() != "":
+		s.report.UnknownFrom, s.report.LogEnds = uint64(next), s.logEnds(next-1)
+		return
+	default: // the checkpoint says that no log follows
 		return
 	}
 	v.gap = true
 	s.report.add(l)
+}
+
+// unreadLog says in l that a file of the log cannot be read, if there is one of which nothing is known.
+func (s *salvage) unreadLog(l *Lost) bool {
+	name, u := s.from.first(func(name string) bool { return strings.HasPrefix(name, "wal-") && !s.log.Reads(name) })
+	if u != nil {
+		l.File, l.Offset, l.Why = name, u.offset, fmt.Sprintf("the file cannot be read: %v", u.err)
+	}
+	return u != nil
+}
+
+// logEnds says where the log ends, where nothing tells that it went on.
+func (s *salvage) logEnds(last pages.Seq) string {
+	file := s.log.File()
+	if file == "" {
+		return "no segment of a log is there"
+	}
+	text := fmt.Sprintf("the log ends at commit %d in %s; a segment behind that would leave no trace", last, file)
+	if missing := s.log.Missing(); len(missing) > 0 {
+		text += fmt.Sprintf(" (not there, and of no use any more or lost: %s)", strings.Join(missing, " "))
+	}
+	return text
 }
 
 // applyLog writes the sound commits, in their order, to the new store.
@@ -152,6 +200,11 @@ func (s *salvage) applyLog() error {
 			return nil // listed by the survey
 		}
 		batch = slices.Clone(batch)
+		if len(batch) >= batchBytes {
+			if err := s.makeRoom(batch, ops); err != nil {
+				return err
+			}
+		}
 		for i := range ops {
 			if err := s.apply(ops[i].Key(batch), ops[i].Value(batch), ops[i].Kind); err != nil {
 				return err
@@ -167,6 +220,21 @@ func (s *salvage) applyLog() error {
 	}, func(string, int64, string) {})
 	if err != nil {
 		return err
+	}
+	return s.target.flush()
+}
+
+// makeRoom has a commit that may be as large as any begin a batch of its own, in keyspaces that are
+// there.
+func (s *salvage) makeRoom(batch []byte, ops []messages.Op) error {
+	for i := range ops {
+		id, _, err := pages.SplitKey(ops[i].Key(batch))
+		if err != nil || id < pages.FirstUserKeyspace || s.catalog.dropped[id] {
+			continue
+		}
+		if _, err := s.open(id); err != nil {
+			return err
+		}
 	}
 	return s.target.flush()
 }

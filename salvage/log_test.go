@@ -143,6 +143,9 @@ func TestEmptiedSegment(t *testing.T) {
 	if r := run(t, f, nil); !maps.Equal(r.state[aegis.DefaultKeyspaceName], want) || !r.report.Sound() {
 		t.Fatalf("undamaged: %v", r.report)
 	}
+	if r := run(t, f.only(func(name string) bool { return !isLog(name) }), nil); !loses(r.report, salvage.Commits) {
+		t.Errorf("without the log of the checkpoint's epoch: %v", r.report)
+	}
 	emptied := f
 	for name, contents := range f {
 		if strings.HasPrefix(name, "wal-") {
@@ -154,5 +157,44 @@ func TestEmptiedSegment(t *testing.T) {
 	r := run(t, emptied, nil)
 	if !loses(r.report, salvage.Commits) || len(r.state[aegis.DefaultKeyspaceName]) > 0 {
 		t.Errorf("%v", r.report)
+	}
+}
+
+// TestChecksumVouched: a record whose own checksum is damaged is told by what goes on from it, the next
+// record or the next group.
+func TestChecksumVouched(t *testing.T) {
+	many := manyInAGroup(t)
+	single := newStore(t, smallLimits())
+	for i := range 5 {
+		must(t, single.Put(ctx, fmt.Appendf(nil, "key-%d", i), []byte("value")))
+	}
+	for _, s := range []*store{many, single} {
+		f := s.killed()
+		name := lastSegment(f)
+		for _, at := range groups(f[name], 20) {
+			damaged := slices.Clone(f[name])
+			damaged[at+32] ^= 1
+			r := run(t, f.with(name, damaged), nil)
+			if s.contains(r); !r.report.Sound() {
+				t.Errorf("group at %d: %v", at, r.report)
+			}
+		}
+	}
+}
+
+// TestLogOfClosedStore: a log file that comes back behind a clean close counts for nothing.
+func TestLogOfClosedStore(t *testing.T) {
+	left := unsynced(t)
+	name := lastSegment(left)
+	torn := slices.Clone(left[name])
+	clear(torn[groups(torn, 20)[1]:])
+	mem := left.with(name, torn).backend(t)
+	db, err := aegis.Open("", &aegis.Options{Backend: mem, Limits: smallLimits()})
+	must(t, err)
+	want := contents(t, db)
+	must(t, db.Close())
+	r := run(t, read(t, mem).with(name, left[name]), nil)
+	if got := r.state[aegis.DefaultKeyspaceName]; !maps.Equal(got, want) || !r.report.Sound() {
+		t.Errorf("%d entries, want %d: %v", len(got), len(want), r.report)
 	}
 }

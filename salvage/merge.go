@@ -17,6 +17,9 @@ type table struct {
 	name string
 	meta *pages.TableMeta // nil: neither a checkpoint nor a footer tells
 	dead []byte           // keys at or below went into a merge whose tables are there; nil: none
+
+	retired bool  // the checkpoint names what it was merged into: it serves where that is lost
+	foreign error // the file is not the table
 }
 
 // run is a sorted sequence of tables, as in a checkpoint. Without one each table is a run.
@@ -41,6 +44,7 @@ type merge struct {
 	cursors  cursors
 	all      []*cursor
 	holes    []*hole
+	unlisted int64
 	tables   int // that were opened
 	err      error
 
@@ -83,6 +87,11 @@ func (m *merge) next() bool {
 		}
 		m.key, m.value, m.kind = top.key, top.value, top.kind
 		deleted := m.superseded(top)
+		if deleted && top.tables[0].retired {
+			top.advance()
+			m.settle()
+			continue
+		}
 		for len(m.cursors) > 0 && bytes.Equal(m.cursors[0].key, m.key) {
 			if m.cursors[0].opened {
 				m.cursors[0].advance()
@@ -127,10 +136,14 @@ func (m *merge) older(rank int) {
 // superseded reports whether a merge has dealt with the top one's entry, and what it made of it can be
 // read.
 func (m *merge) superseded(top *cursor) bool {
-	if dead := top.tables[0].dead; dead == nil || bytes.Compare(m.key, dead) > 0 {
+	t := &top.tables[0]
+	if t.dead == nil || bytes.Compare(m.key, t.dead) > 0 {
 		return false
 	}
-	return !slices.ContainsFunc(m.all[:top.rank], func(c *cursor) bool { return c.lacks(m.key) })
+	return !slices.ContainsFunc(m.all[:top.rank], func(c *cursor) bool {
+		h := c.lacks(m.key)
+		return h != nil && (!t.retired || h.SeqLo <= uint64(t.meta.SeqLo) && uint64(t.meta.SeqHi) <= h.SeqHi)
+	})
 }
 
 // cursor is a place in a run.
@@ -153,7 +166,7 @@ type cursor struct {
 
 // toTable stands before the present table; false: there is none.
 func (c *cursor) toTable() bool {
-	c.opened, c.key = false, nil
+	c.opened, c.key, c.value = false, nil, nil
 	if len(c.tables) == 0 {
 		return false
 	}
@@ -176,19 +189,21 @@ func (c *cursor) open() {
 	c.opened = true
 	t := &c.tables[0]
 	c.merge.tables++
-	f, err := c.from.Open(t.name)
+	var f backends.File
 	var size int64
+	err := t.foreign
+	if err == nil {
+		f, err = c.from.Open(t.name)
+	}
 	if err == nil {
 		c.file = f
 		size, err = f.Size()
 	}
 	if err != nil {
 		c.lose(pages.Piece{Lost: missing(t.name, err)})
-		c.rest, c.piece, c.at = nil, pages.Piece{}, 0
-		c.advance()
-		return
+	} else {
+		c.rest = pages.NewRemains(f, size, t.meta, t.name)
 	}
-	c.rest, c.piece, c.at = pages.NewRemains(f, size, t.meta, t.name), pages.Piece{}, 0
 	c.advance()
 }
 
@@ -220,7 +235,7 @@ func (c *cursor) advance() {
 			c.progress(m.Size)
 		}
 		c.closeFile()
-		c.rest = nil
+		c.rest, c.piece, c.at = nil, pages.Piece{}, 0
 		c.tables = c.tables[1:]
 		c.toTable()
 		return
@@ -229,6 +244,9 @@ func (c *cursor) advance() {
 
 // enter takes a piece in, and notes what is lost or unproven.
 func (c *cursor) enter(p pages.Piece) {
+	if c.tables[0].retired && p.Unproven {
+		return
+	}
 	c.piece, c.at = p, 0
 	if p.Lost != nil || p.Unproven {
 		c.lose(p)
@@ -238,6 +256,9 @@ func (c *cursor) enter(p pages.Piece) {
 // lose notes a piece: its keys, as far as they are known, are lost or unproven.
 func (c *cursor) lose(p pages.Piece) {
 	t := &c.tables[0]
+	if t.retired {
+		return // it is not missed
+	}
 	h := &hole{rank: c.rank, lo: p.Lo, hi: p.Hi}
 	h.Kind, h.File, h.Offset = Entries, t.name, p.Offset
 	if m := t.meta; m != nil {
@@ -289,19 +310,21 @@ func (m *merge) keep(h *hole) {
 			return
 		}
 	}
-	if len(m.holes) < maxLost {
-		m.holes = append(m.holes, h)
+	if len(m.holes) == maxLost {
+		m.unlisted++
+		return
 	}
+	m.holes = append(m.holes, h)
 }
 
-// lacks reports whether the run may have had the key, and lost it.
-func (c *cursor) lacks(key []byte) bool {
+// lacks returns the hole in which the run may have had the key, or nil.
+func (c *cursor) lacks(key []byte) *hole {
 	for _, h := range c.recent {
 		if bytes.Compare(h.lo, key) <= 0 && (h.hi == nil || bytes.Compare(key, h.hi) < 0) {
-			return true
+			return h
 		}
 	}
-	return false
+	return nil
 }
 
 // cursors is a heap: on top is the lowest key, of the newest run that has it. A table that is not

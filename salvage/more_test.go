@@ -243,6 +243,54 @@ func TestBoundedMemory(t *testing.T) {
 	t.Logf("%d bytes were copied with %d bytes of memory", r.Bytes, most)
 }
 
+// TestBoundedMemoryByFooters: without a checkpoint each table is a run, and holds nothing when it is read.
+func TestBoundedMemoryByFooters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes and reads eighty megabytes")
+	}
+	const entries, limit = 80, 40 << 20
+	dir := t.TempDir()
+	open := func(name string) *aegis.DB {
+		db, err := aegis.Open(filepath.Join(dir, name), &aegis.Options{MemoryBudget: 8 << 20, Compression: aegis.NoCompression,
+			Limits: &aegis.Limits{TableBytes: 64 << 10}})
+		must(t, err)
+		return db
+	}
+	db := open("from")
+	value := bytes.Repeat([]byte("v"), 1<<20)
+	_, err := db.BulkLoad(ctx, "loaded", aegis.KeyspaceOptions{}, func(yield func(k, v []byte) bool) {
+		for i := range entries {
+			if !yield(fmt.Appendf(nil, "key-%08d", i), value) {
+				return
+			}
+		}
+	})
+	must(t, err)
+	must(t, db.Close())
+	local, err := backends.NewLocal(filepath.Join(dir, "from"), false)
+	must(t, err)
+	list, err := local.List()
+	must(t, err)
+	for _, f := range list {
+		if !noCheckpoint(f.Name) {
+			must(t, local.Remove(f.Name))
+		}
+	}
+	to := open("to")
+	defer to.Close()
+	var most uint64
+	r, err := salvage.Run(ctx, local, to, salvage.Options{Progress: func(aegis.Progress) {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		most = max(most, m.HeapAlloc)
+	}})
+	must(t, err)
+	if r.Entries != entries || r.Tables < entries || !r.Sound() || most > limit {
+		t.Errorf("%d bytes of memory were in use, at most %d are right: %v", most, limit, r)
+	}
+}
+
 // recorder keeps the files as they are each time that a checkpoint is durable.
 type recorder struct {
 	*backends.Memory
@@ -267,7 +315,7 @@ func TestMidMerge(t *testing.T) {
 	must(t, err)
 	must(t, db.Compact(ctx, nil))
 	must(t, db.Close())
-	partly := 0
+	partly, passed := 0, 0
 	for _, f := range rec.saved {
 		newest := ""
 		for _, name := range f.names() {
@@ -284,13 +332,22 @@ func TestMidMerge(t *testing.T) {
 		if n := compare(t, s, r); n != 0 || !r.report.Sound() {
 			t.Fatalf("%d keys differ: %v", n, r.report)
 		}
+		for _, m := range c.Runs { // what is consumed is not missed
+			if name := pages.TableName(m.Tables[0].ID); m.Consumed != nil && bytes.Compare(m.Tables[0].Min, m.Consumed) < 0 {
+				damaged := slices.Clone(f[name])
+				damaged[pages.DefaultLeafBytes/100] ^= 1
+				if r = run(t, f.with(name, damaged), s.model); compare(t, s, r) == 0 && r.report.Sound() {
+					passed++
+				}
+			}
+		}
 		r = run(t, f.only(noCheckpoint), s.model)
 		if n := compare(t, s, r); n != 0 { // the next step's file may be there, unfinished
 			t.Fatalf("without the checkpoint %d keys differ: %v", n, r.report)
 		}
 	}
-	if partly == 0 {
-		t.Error("no merge was caught in the middle")
+	if partly == 0 || passed == 0 {
+		t.Errorf("%d merges were caught in the middle, %d times damage of what is consumed cost nothing", partly, passed)
 	}
 }
 
@@ -315,5 +372,23 @@ func TestOlderCheckpoint(t *testing.T) {
 	}
 	if !slices.Equal(r.spaces, s.spaces) {
 		t.Errorf("keyspaces %v, want %v", r.spaces, s.spaces)
+	}
+}
+
+// TestNewestCheckpoint: of two that are whole the newer one counts, and an older one while a newer one
+// is being published.
+func TestNewestCheckpoint(t *testing.T) {
+	s := theSample()
+	before, after := compacted(t, s)
+	both := maps.Clone(before)
+	maps.Copy(both, after)
+	r := run(t, both, s.model)
+	if n := compare(t, s, r); n != 0 || !r.report.Sound() || after[r.report.Checkpoint] == nil {
+		t.Errorf("%d keys differ: %v", n, r.report)
+	}
+	torn := before.with("checkpoint-00000000000fffff.a", []byte("AEGISCKP"))
+	r = run(t, torn, s.model)
+	if n := compare(t, s, r); n != 0 || !r.report.Sound() || before[r.report.Checkpoint] == nil {
+		t.Errorf("%d keys differ: %v", n, r.report)
 	}
 }

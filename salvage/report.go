@@ -25,8 +25,8 @@ const (
 	AfterGap Kind = "after a gap"
 	// Name: the catalog entry of a keyspace is lost; Keyspace is the name that it has been given.
 	Name Kind = "name"
-	// Unordered: a table was read without knowing how old it is: its entries were copied only where
-	// no other table has the key, and may have been deleted or overwritten.
+	// Unordered: a table was read without knowing how old it is, or whether it was merged: its entries
+	// were copied only where no newer table has the key, and may have been deleted or overwritten.
 	Unordered Kind = "unordered"
 )
 
@@ -48,7 +48,10 @@ type Report struct {
 	Checkpoint string // the file that was believed; empty: none, tables were ordered by their footers
 	Covers     uint64 // commits up to this one are in tables
 	LastSeq    uint64 // the last commit that was found
-	LogEnds    string // where the log ended: file and, if known, why it cannot be told whether it went on
+	// UnknownFrom: commits from this one on cannot be known of: if there were any, nothing that is
+	// left tells so. They are not in Lost. Zero: all commits are in the new store, or in Lost.
+	UnknownFrom uint64 `json:",omitempty"`
+	LogEnds     string // where the log ends, and why it cannot be told whether it went on
 
 	Tables    int    // files that were read
 	Keyspaces int    // in the new store, the default one not counted
@@ -58,7 +61,7 @@ type Report struct {
 	Commits   uint64 // applied from the log
 
 	Lost     []Lost
-	Unlisted int      // what was lost beside that, when there was too much to list
+	Unlisted int64    // what was lost beside that, when there was too much to list
 	Ignored  []string // files that the store does not need: of unfinished jobs, or waiting for their removal
 	Notes    []string // damage that cost nothing
 }
@@ -66,7 +69,7 @@ type Report struct {
 // maxLost bounds the list, and so the memory that it takes.
 const maxLost = 1 << 16
 
-// Sound reports whether nothing was lost.
+// Sound reports whether nothing is known to be lost. UnknownFrom tells of what cannot be known.
 func (r *Report) Sound() bool { return len(r.Lost) == 0 && r.Unlisted == 0 }
 
 // add appends to the list, joined with the one before where they go on.
@@ -95,18 +98,19 @@ func (r *Report) note(format string, args ...any) {
 // String is the report as a person reads it.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "copied %d entries (%d bytes) in %d keyspaces and %d blocks from %d tables, and %d commits from the log, up to commit %d\n",
-		r.Entries, r.Bytes, r.Keyspaces+1, r.Blocks, r.Tables, r.Commits, r.LastSeq)
+	fmt.Fprintf(&b, "copied %s (%s) in %s and %s from %s, and %s from the log, up to commit %d\n",
+		count(r.Entries, "entry", "entries"), count(r.Bytes, "byte", "bytes"), count(r.Keyspaces+1, "keyspace", "keyspaces"),
+		count(r.Blocks, "block", "blocks"), count(r.Tables, "table", "tables"), count(r.Commits, "commit", "commits"), r.LastSeq)
 	if r.Checkpoint == "" {
-		b.WriteString("no checkpoint could be read: tables were ordered by their own footers\n")
+		b.WriteString("no checkpoint could be read: tables were ordered by their own footers, and one that is missing is not listed\n")
 	}
-	if r.LogEnds != "" {
-		fmt.Fprintf(&b, "the log ends %s\n", r.LogEnds)
+	if r.UnknownFrom > 0 {
+		fmt.Fprintf(&b, "commits from %d on cannot be known of: %s\n", r.UnknownFrom, r.LogEnds)
 	}
 	if r.Sound() {
 		b.WriteString("nothing is known to be lost\n")
 	} else {
-		fmt.Fprintf(&b, "not as it was, %d:\n", len(r.Lost)+r.Unlisted)
+		fmt.Fprintf(&b, "not as it was, %d:\n", int64(len(r.Lost))+r.Unlisted)
 	}
 	for i := range r.Lost {
 		fmt.Fprintf(&b, "  %s\n", &r.Lost[i])
@@ -143,12 +147,20 @@ func (l *Lost) String() string {
 		fmt.Fprintf(&b, " %d to %d", l.SeqLo, l.SeqHi)
 	}
 	if l.Older > 0 {
-		fmt.Fprintf(&b, " (%d entries there are from older tables: they may be older)", l.Older)
+		fmt.Fprintf(&b, " (%s of older tables in its place, maybe out of date)", count(l.Older, "entry", "entries"))
 	}
 	if l.File != "" {
 		fmt.Fprintf(&b, " [%s, offset %d]", l.File, l.Offset)
 	}
 	return b.String() + ": " + l.Why
+}
+
+// count is a number of things, in words.
+func count[N int | int64 | uint64](n N, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func bound(key []byte, open string) string {

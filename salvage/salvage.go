@@ -45,21 +45,66 @@ func Run(ctx context.Context, from backends.Backend, to *aegis.DB, o Options) (*
 	if err != nil {
 		return nil, fmt.Errorf("salvage: lock the damaged store: %w", err)
 	}
-	s := &salvage{ctx: ctx, from: from, to: to, report: &Report{}, catalog: newCatalog(), o: o}
+	medium := &patient{Backend: from, bad: map[string]*unread{}}
+	s := &salvage{ctx: ctx, from: medium, to: to, report: &Report{}, catalog: newCatalog(), o: o}
 	if s.o.Progress == nil {
 		s.o.Progress = func(aegis.Progress) {}
 	}
 	s.target = &target{ctx: ctx, to: to, refused: s.refused}
-	if s.source, err = look(from, s.report); err != nil {
+	if s.source, err = look(s.from, s.report); err != nil {
 		return nil, errors.Join(err, release())
 	}
-	return s.report, errors.Join(s.run(), release())
+	err = s.mark()
+	if err == nil {
+		err = s.run()
+	}
+	s.from.tell(s.report)
+	return s.report, errors.Join(err, release())
+}
+
+// UnfinishedName is a keyspace that the new store has from before the first entry until all of them
+// are in it, durably: a store with it is of a Run that failed or that a crash has ended, and holds a part.
+const UnfinishedName = "salvage-unfinished"
+
+// mark makes the keyspace UnfinishedName, durably.
+func (s *salvage) mark() error {
+	err := s.to.Update(s.ctx, func(tx *aegis.Tx) error {
+		k, err := tx.CreateKeyspace(UnfinishedName, aegis.KeyspaceOptions{})
+		if err != nil {
+			return err
+		}
+		return k.Put([]byte("why"), []byte("A salvage into this store has not ended. It holds a part: begin anew, with another store."))
+	})
+	if err == nil {
+		err = s.to.Checkpoint(s.ctx)
+	}
+	return written(err)
+}
+
+// finish takes the mark away, when all else is durable.
+func (s *salvage) finish() error {
+	if err := s.to.Checkpoint(s.ctx); err != nil {
+		return written(err)
+	}
+	err := s.to.Update(s.ctx, func(tx *aegis.Tx) error { return tx.DropKeyspace(UnfinishedName) })
+	if err != nil {
+		return written(err)
+	}
+	return written(s.to.Checkpoint(s.ctx))
+}
+
+// written wraps an error of the new store.
+func written(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("salvage: write to the new store: %w", err)
 }
 
 // salvage is one Run.
 type salvage struct {
 	ctx      context.Context
-	from     backends.Backend
+	from     *patient
 	to       *aegis.DB
 	o        Options
 	report   *Report
@@ -91,9 +136,11 @@ func (s *salvage) run() error {
 		s.progress.Done += n
 		s.tell()
 	})
+	s.tables.holes = s.source.doubts
 	err = s.copyTables()
 	s.tables.close()
-	s.report.Tables = s.tables.tables
+	s.report.Tables, s.report.Unlisted = s.tables.tables, s.report.Unlisted+s.tables.unlisted
+	s.goBack()
 	s.placeHoles(s.tables.holes)
 	if err != nil {
 		return err
@@ -103,7 +150,7 @@ func (s *salvage) run() error {
 		return err
 	}
 	s.report.Keyspaces = len(s.catalog.made)
-	return s.to.Checkpoint(s.ctx)
+	return s.finish()
 }
 
 func (s *salvage) tell() { s.o.Progress(s.progress) }
@@ -119,8 +166,8 @@ const blockKeyBytes = 8
 // copyTables writes the entries of all tables.
 func (s *salvage) copyTables() error {
 	m := s.tables
-	catalog := pages.AppendKeyspace(nil, pages.CatalogKeyspace)
-	for m.next() && bytes.HasPrefix(m.key, catalog) {
+	catalogEnd := pages.PrefixEnd(pages.AppendKeyspace(nil, pages.CatalogKeyspace))
+	for m.next() && bytes.Compare(m.key, catalogEnd) < 0 { // what is before the catalog is no key at all
 		s.catalog.learn(m.key, m.value)
 		m.take()
 	}
@@ -261,10 +308,7 @@ func (s *salvage) copyKeyspace(id pages.KeyspaceID) error {
 			k, v, ok = next()
 		}
 	})
-	if err != nil {
-		return fmt.Errorf("salvage: write to the new store: %w", err)
-	}
-	return nil
+	return written(err)
 }
 
 func (s *salvage) copyFew(id pages.KeyspaceID, entries []op) error {

@@ -20,6 +20,7 @@ type source struct {
 	name       string              // of its file
 	whole      bool                // it is the store's state; else it is an older one, or none is there
 	runs       []run
+	doubts     []*hole
 	bytes      int64     // of the tables
 	covers     pages.Seq // commits up to this one are in the tables
 }
@@ -57,7 +58,7 @@ func look(from backends.Backend, r *Report) (*source, error) {
 		return nil, aegis.ErrNoStore
 	}
 	if s.checkpoint != nil && (s.checkpoint.Number == newest || s.hasTables(sizes)) {
-		s.byCheckpoint(sizes, r)
+		s.byCheckpoint(from, files, r)
 	} else {
 		s.byFooters(from, files, r)
 	}
@@ -97,56 +98,86 @@ func (s *source) hasTables(sizes map[string]int64) bool {
 }
 
 // byCheckpoint takes the runs of the checkpoint.
-func (s *source) byCheckpoint(sizes map[string]int64, r *Report) {
+func (s *source) byCheckpoint(from backends.Backend, files []backends.FileInfo, r *Report) {
 	s.whole, s.covers = true, s.checkpoint.Freeze
 	r.Checkpoint = s.name
-	named := map[string]bool{}
+	found := identify(from, files)
+	used := map[string]bool{}
 	for i := range s.checkpoint.Runs {
 		m := &s.checkpoint.Runs[i]
 		run := run{consumed: m.Consumed}
 		for j := range m.Tables {
-			t := table{name: pages.TableName(m.Tables[j].ID), meta: &m.Tables[j]}
-			named[t.name] = true
+			t := found.table(&m.Tables[j], r)
+			used[t.name] = true
 			s.bytes += t.meta.Size
 			run.tables = append(run.tables, t)
 		}
 		s.runs = append(s.runs, run)
 	}
-	for name := range sizes {
-		if _, ok := pages.ParseTableName(name); ok && !named[name] {
-			r.Ignored = append(r.Ignored, name)
+	var retired []table
+	for _, f := range found {
+		if used[f.name] {
+			continue
+		}
+		r.Ignored = append(r.Ignored, f.name)
+		if f.meta != nil && f.meta.ID == f.id && f.id < s.checkpoint.NextFile {
+			retired = append(retired, table{name: f.name, meta: f.meta, dead: f.meta.Max, retired: true})
 		}
 	}
-	slices.Sort(r.Ignored)
+	s.addRetired(retired)
 }
+
+// addRetired puts each table that waited for its removal behind the last run that has something which
+// was merged of it, those with the newest commits first.
+func (s *source) addRetired(retired []table) {
+	slices.SortStableFunc(retired, func(a, b table) int { return newerFirst(a.meta, b.meta) })
+	behind := make([][]run, len(s.runs))
+	for _, t := range retired {
+		for i := len(s.runs) - 1; i >= 0; i-- {
+			if slices.ContainsFunc(s.runs[i].tables, func(m table) bool { return m.meta.ID > t.meta.ID && covers(m.meta, t.meta) }) {
+				behind[i] = append(behind[i], run{tables: []table{t}})
+				s.bytes += t.meta.Size
+				break
+			}
+		}
+	}
+	var all []run
+	for i, r := range s.runs {
+		all = append(append(all, r), behind[i]...)
+	}
+	s.runs = all
+}
+
+// covers reports whether a merge that had the label m may have read t.
+func covers(m, t *pages.TableMeta) bool { return m.SeqLo <= t.SeqLo && t.SeqHi <= m.SeqHi }
 
 // byFooters takes each table as a run, those with the newest commits first. Tables whose footer is
 // lost come last.
 func (s *source) byFooters(from backends.Backend, files []backends.FileInfo, r *Report) {
 	there := map[pages.FileID]bool{}
-	for _, info := range files {
-		id, ok := pages.ParseTableName(info.Name)
-		if !ok {
+	found := identify(from, files)
+	for _, f := range found {
+		t := table{name: f.name}
+		switch {
+		case f.size == 0: // a job had only just begun, or nothing is left
+			r.Ignored = append(r.Ignored, f.name)
 			continue
-		}
-		there[id] = true
-		if info.Size == 0 { // a job had only just begun, or nothing is left
-			r.Ignored = append(r.Ignored, info.Name)
-			continue
-		}
-		t := table{name: info.Name}
-		m, err := readFooter(from, info)
-		if err == nil && m.ID == id {
-			t.meta = &m
-			s.bytes += m.Size
-			s.covers = max(s.covers, m.SeqHi)
-		} else {
-			if err == nil {
-				err = fmt.Errorf("it is table %d", m.ID)
-			}
-			l := Lost{Kind: Unordered, File: info.Name}
-			l.Why = "its footer is lost, which says how old it is: " + why(err, &l.Offset)
+		case f.meta == nil:
+			l := Lost{Kind: Unordered, File: f.name}
+			l.Why = "its footer is lost, which says how old it is: " + why(f.err, &l.Offset)
 			r.add(l)
+		case there[f.meta.ID] || f.meta.ID != f.id && found.has(f.meta.ID):
+			r.note("%s is a copy of %s", f.name, pages.TableName(f.meta.ID))
+			r.Ignored = append(r.Ignored, f.name)
+			continue
+		default:
+			if f.meta.ID != f.id {
+				r.note("%s is %s", f.name, pages.TableName(f.meta.ID))
+			}
+			there[f.meta.ID] = true
+			t.meta = f.meta
+			s.bytes += t.meta.Size
+			s.covers = max(s.covers, t.meta.SeqHi)
 		}
 		s.runs = append(s.runs, run{tables: []table{t}})
 	}
@@ -183,18 +214,35 @@ func (s *source) findRetired() {
 	}
 	for i := range s.runs {
 		t := &s.runs[i].tables[0]
-		if t.meta == nil || t.meta.SeqHi == 0 { // of a bulk load: no commits to tell by
+		if t.meta == nil {
 			continue
 		}
 		for j := range i {
 			m := s.runs[j].tables[0].meta
-			if m.SeqLo > t.meta.SeqLo || m.SeqHi < t.meta.SeqHi || m.ID <= t.meta.ID ||
-				bytes.Compare(m.Min, t.meta.Max) > 0 || bytes.Compare(m.Max, t.meta.Min) < 0 {
+			if m.ID <= t.meta.ID || bytes.Compare(m.Min, t.meta.Max) > 0 || bytes.Compare(m.Max, t.meta.Min) < 0 {
+				continue
+			}
+			if t.meta.SeqHi == 0 { // of a bulk load: no commits to tell by
+				if m.Tier > 0 {
+					s.doubt(t)
+					break
+				}
+				continue
+			}
+			if !covers(m, t.meta) {
 				continue
 			}
 			t.dead = slices.MaxFunc([][]byte{t.dead, reach[label{m.SeqLo, m.SeqHi, m.Tier}]}, bytes.Compare)
 		}
 	}
+}
+
+// doubt lists a bulk-loaded table that may have been merged: a table of a merge has keys among its own.
+func (s *source) doubt(t *table) {
+	h := &hole{lo: t.meta.Min, hi: pages.KeyAfter(t.meta.Max)}
+	h.Kind, h.File = Unordered, t.name
+	h.Why = "it was bulk-loaded, and nothing says whether it was merged since: what was deleted since then may be back"
+	s.doubts = append(s.doubts, h)
 }
 
 func newerFirst(a, b *pages.TableMeta) int {
@@ -207,13 +255,4 @@ func newerFirst(a, b *pages.TableMeta) int {
 		return -1
 	}
 	return cmp.Or(cmp.Compare(b.SeqHi, a.SeqHi), cmp.Compare(b.ID, a.ID))
-}
-
-func readFooter(from backends.Backend, info backends.FileInfo) (pages.TableMeta, error) {
-	f, err := from.Open(info.Name)
-	if err != nil {
-		return pages.TableMeta{}, err
-	}
-	defer f.Close()
-	return pages.ReadTableMeta(f, info.Size, info.Name)
 }

@@ -3,7 +3,6 @@ package salvage
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/aegis-storage/aegis"
 )
@@ -71,7 +70,7 @@ func (t *target) flush() error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("salvage: write to the new store: %w", err)
+		return written(err)
 	}
 	for i := range t.ops {
 		if err := refused[t.ops[i].id]; err != nil && t.ops[i].kind == opCopyBlock {

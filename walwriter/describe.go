@@ -29,6 +29,7 @@ type SegmentInfo struct {
 	BodyThrough   pages.Seq
 	Size          int64 // bytes of the file
 	Align         uint32
+	OtherVersion  uint32 // the format version of a whole header that this code does not read; 0: there is none
 }
 
 // GroupInfo is what the header of a group says.
@@ -49,11 +50,10 @@ type RecordInfo struct {
 
 // LogEnd says where the groups of a log file end.
 type LogEnd struct {
-	Offset        int64
-	Size          int64 // bytes of the file
-	Groups        int
-	First, Last   pages.Seq // of the records; zero: there are none
-	StaleOrZeroed bool      // nothing of this use of the file is behind Offset
+	Offset      int64
+	Size        int64 // bytes of the file
+	Groups      int
+	First, Last pages.Seq // of the records; zero: there are none
 }
 
 // IsLogName reports whether a file of a store is one of the log, by its name.
@@ -81,6 +81,7 @@ type describer struct {
 	head   segmentHeader
 	known  bool // number and epoch are those of head
 	copies int
+	other  uint32 // SegmentInfo.OtherVersion
 	chain  uint32
 	room   []byte
 }
@@ -111,7 +112,9 @@ func (w *describer) header() error {
 		}
 		h, ok := decodeSegmentHeader(b)
 		if !ok {
-			if len(bytes.Trim(b, "\x00")) > 0 { // else the file is prepared, and not in use
+			if w.other = max(w.other, otherVersion(b)); otherVersion(b) != 0 {
+				w.damage(at, "%s", versionText(otherVersion(b)))
+			} else if len(bytes.Trim(b, "\x00")) > 0 { // else the file is prepared, and not in use
 				w.damage(at, "no whole header")
 			}
 			continue
@@ -137,7 +140,7 @@ func (w *describer) segment() {
 	if h := &w.head; w.d.Segment != nil {
 		w.d.Segment(SegmentInfo{
 			Copies: w.copies, Number: h.number, Epoch: h.epoch, Base: h.base, SyncedThrough: h.syncedThrough,
-			BodyThrough: h.bodyThrough, Size: w.end.Size, Align: h.align,
+			BodyThrough: h.bodyThrough, Size: w.end.Size, Align: h.align, OtherVersion: w.other,
 		})
 	}
 }
@@ -153,7 +156,6 @@ func (w *describer) groups() error {
 		if !ok || w.known && (g.number != w.head.number || g.epoch != w.head.epoch) {
 			next, err := w.search(off)
 			if err != nil || next < 0 {
-				w.end.StaleOrZeroed = err == nil
 				return err
 			}
 			w.damage(off, "no group here, the next one begins at %d", next)

@@ -29,6 +29,9 @@ import (
 // record, chain the checksum of the record before it. bodyThrough is the last seq that was in
 // the segment, and synced, before the header was written (a resumed segment), or base-1.
 // Every group starts at a multiple of align.
+//
+// Every version of the format keeps the first 16 bytes, and what crc covers: so a header of another
+// version is told from a damaged one.
 const (
 	segmentMagic    = 0x4c41_5753_4947_4541 // "AEGISWAL"
 	formatVersion   = 1
@@ -73,18 +76,34 @@ func (h *segmentHeader) appendTo(dst []byte) []byte {
 	return dst
 }
 
-// decodeSegmentHeader reads one copy of a header. ok is false for anything that is not a
-// whole header of a version that this code reads.
-func decodeSegmentHeader(b []byte) (h segmentHeader, ok bool) {
-	if len(b) < headerBytes || binary.LittleEndian.Uint64(b) != segmentMagic ||
-		binary.LittleEndian.Uint32(b[8:]) != formatVersion {
-		return h, false
+// headerVersion returns the format version of a header copy that is whole, and 0 for anything else.
+func headerVersion(b []byte) uint32 {
+	if len(b) < headerBytes || binary.LittleEndian.Uint64(b) != segmentMagic {
+		return 0
 	}
 	var zero [4]byte
 	crc := crc32.Checksum(b[:12], castagnoli)
 	crc = crc32.Update(crc, castagnoli, zero[:])
 	crc = crc32.Update(crc, castagnoli, b[16:headerBytes])
 	if crc != binary.LittleEndian.Uint32(b[12:]) {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(b[8:])
+}
+
+// otherVersion returns the format version of a header copy that is whole and that this code does not
+// read, and 0 for anything else.
+func otherVersion(b []byte) uint32 {
+	if v := headerVersion(b); v != formatVersion {
+		return v
+	}
+	return 0
+}
+
+// decodeSegmentHeader reads one copy of a header. ok is false for anything that is not a
+// whole header of a version that this code reads.
+func decodeSegmentHeader(b []byte) (h segmentHeader, ok bool) {
+	if headerVersion(b) != formatVersion {
 		return h, false
 	}
 	h = segmentHeader{

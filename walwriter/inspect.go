@@ -63,6 +63,10 @@ func (lf *logFile) open(b backends.Backend) error {
 		if at >= len(buf) {
 			break
 		}
+		// What is behind it cannot be read, and to do without it would lose commits silently.
+		if v := otherVersion(buf[at:]); v != 0 {
+			return damaged(lf.name, int64(at), "%s", versionText(v))
+		}
 		// A crash while a recycled file was activated may leave one copy old and one new.
 		if h, ok := decodeSegmentHeader(buf[at:]); ok && (!lf.valid || h.newer(&lf.header)) {
 			lf.header, lf.valid = h, true
@@ -83,6 +87,11 @@ func (lf *logFile) open(b backends.Backend) error {
 	}
 	lf.syncedThrough = found.syncedThrough
 	return nil
+}
+
+// versionText tells a format version that this code does not read.
+func versionText(v uint32) string {
+	return fmt.Sprintf("a log segment of format version %d, this code reads %d", v, formatVersion)
 }
 
 // found is what a search for group headers came upon.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"slices"
 
 	"github.com/aegis-storage/aegis/backends"
@@ -26,6 +27,7 @@ type Remains struct {
 	last    pages.Seq
 	at      string // the file that is being read
 	room    []byte
+	slots   []uint32 // of all files, ascending
 
 	// Asserted is the highest commit that a header says was synced, once Each has returned.
 	Asserted pages.Seq
@@ -51,6 +53,7 @@ func NewRemains(b backends.Backend, from Source) (*Remains, error) {
 		if !ok {
 			continue
 		}
+		r.slots = append(r.slots, slot)
 		m := remain{logFile: logFile{name: f.Name, slot: slot, size: f.Size}, stop: pages.MaxSeq}
 		if m.inspect(b) && !(from.Clean && uint64(m.header.epoch) <= from.Epoch) {
 			r.files = append(r.files, m)
@@ -145,6 +148,32 @@ func (r *Remains) Epoch() uint64 {
 	return 0
 }
 
+// Reads reports whether Each reads the file: it is a segment of the log.
+func (r *Remains) Reads(file string) bool {
+	return slices.ContainsFunc(r.files, func(m remain) bool { return m.name == file })
+}
+
+// maxMissing bounds what Missing names.
+const maxMissing = 8
+
+// Missing names files that are not there, though such with lower and with higher numbers are, of the
+// newest epoch on. The log may have given them back; or one of them was the next segment.
+func (r *Remains) Missing() (names []string) {
+	lowest := uint32(math.MaxUint32)
+	for i := range r.files {
+		if uint64(r.files[i].header.epoch) == r.Epoch() {
+			lowest = min(lowest, r.files[i].slot)
+		}
+	}
+	slices.Sort(r.slots)
+	for i := 1; i < len(r.slots); i++ {
+		for slot := max(r.slots[i-1], lowest) + 1; slot < r.slots[i] && slot > lowest && len(names) < maxMissing; slot++ {
+			names = append(names, fileName(slot))
+		}
+	}
+	return names
+}
+
 // File is the name of the segment that Each is, or was last, reading.
 func (r *Remains) File() string { return r.at }
 
@@ -227,29 +256,58 @@ func (s *segmentWalk) group() (more bool, err error) {
 		}
 		return next == s.size
 	})
-	if s.known && s.startsRecord() {
-		s.damage(s.m.name, s.off, "the group's header is damaged")
-		end := next
-		if next == s.size {
-			end = min(next, s.off+groupHeaderBytes+maxSegmentGroup)
-		}
-		if err := s.records(s.off+groupHeaderBytes, end-s.off-groupHeaderBytes); err != nil {
-			return false, err
-		}
-	} else if next < s.size {
-		s.damage(s.m.name, s.off, "no group where one should begin")
+	if err := s.headless(next); err != nil {
+		return false, err
 	}
 	s.off, s.known = next, false
 	return next < s.size, nil
 }
 
-// maxSegmentGroup bounds what is read of a group whose header, and all behind it, is lost.
+// maxSegmentGroup bounds what is read of groups whose headers are lost.
 const maxSegmentGroup = 4 << 20
 
-// startsRecord reports whether a sound record lies where the group's first one should.
-func (s *segmentWalk) startsRecord() bool {
-	_, ok := recordAt(s.file, s.off+groupHeaderBytes, s.size, s.chain)
-	return ok
+// headless reads what has no group header, up to the next one: records whose header is damaged, or
+// their first ones as well, or nothing, at the end of the log.
+func (s *segmentWalk) headless(next int64) error {
+	first := s.off + groupHeaderBytes
+	room := next - first
+	if next == s.size {
+		room = min(room, maxSegmentGroup)
+	}
+	r, ok := record{}, false
+	if s.known {
+		r, ok = recordAt(s.file, first, s.size, s.chain)
+	}
+	switch {
+	case ok:
+		s.damage(s.m.name, s.off, "the group's header is damaged")
+		return s.records(first, max(room, int64(messages.RecordOverhead+len(r.payload))))
+	case next < s.size:
+		s.damage(s.m.name, s.off, "no group where one should begin")
+	case !s.resumes(first, room):
+		return nil // the end
+	}
+	return s.records(first, room)
+}
+
+// resumes reports whether commits of this log are in the n bytes at off, though none begins there.
+// What an earlier use of the file left has lower numbers.
+func (s *segmentWalk) resumes(off, n int64) bool {
+	if !s.m.chained && s.last == 0 {
+		return false // nothing to tell the numbers by
+	}
+	body := make([]byte, max(0, min(n, s.size-off)))
+	got, _ := s.file.ReadAt(body, off)
+	next, _ := resync(body[:got], 0, s.before())
+	return next >= 0
+}
+
+// before is the commit before the next one of the segment, as far as is known.
+func (s *segmentWalk) before() pages.Seq {
+	if s.m.chained {
+		return max(s.last, s.m.header.base-1)
+	}
+	return s.last
 }
 
 // recordAt reads the record at off of a file of size bytes, if it is sound.
@@ -301,7 +359,7 @@ func (s *segmentWalk) records(off, n int64) error {
 			break
 		}
 		s.damage(s.m.name, off+int64(at), fmt.Sprintf("record after commit %d is damaged", s.last))
-		next, chain := resync(body, at, s.last)
+		next, chain := resync(body, at, s.before())
 		if next < 0 {
 			s.known = false
 			return nil
@@ -358,7 +416,7 @@ func (s *segmentWalk) mended(body []byte) (r record, size int, ok bool) {
 	}
 	crc := binary.LittleEndian.Uint32(body)
 	size = len(body)
-	if next, _ := follower(body, 1, crc, s.last); next > 0 {
+	if next, _ := follower(body, 1, crc, s.before()); next > 0 {
 		size = next
 	}
 	if size < messages.RecordOverhead {
@@ -366,7 +424,7 @@ func (s *segmentWalk) mended(body []byte) (r record, size int, ok bool) {
 	}
 	fixed := slices.Clone(body[:size])
 	binary.LittleEndian.PutUint32(fixed[4:], uint32(size-messages.RecordOverhead))
-	binary.LittleEndian.PutUint64(fixed[8:], uint64(s.last+1))
+	binary.LittleEndian.PutUint64(fixed[8:], uint64(s.before()+1))
 	for flags := range uint32(flagS2 + 1) {
 		binary.LittleEndian.PutUint32(fixed[16:], flags)
 		if r, size, ok = decodeRecord(fixed, s.chain); ok {

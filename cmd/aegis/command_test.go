@@ -165,6 +165,19 @@ func TestCompletion(t *testing.T) {
 	run("__complete", "sim", "re").want(t, cli.ExitClean, "replay\t", "regress\t")
 	run("__complete", "sim", "run", "--see").want(t, cli.ExitClean, "--seeds")
 	run("__complete", "help", "s").want(t, cli.ExitClean, "sim")
+	if s := run("__complete", "bench", "--"); strings.Contains(s.out, "`") || !strings.Contains(s.out, "load MIB of keys") {
+		t.Errorf("%s", s.out)
+	}
+	run("bench", "--help").want(t, cli.ExitClean, "--size MIB ", "load MIB of keys and values (default 64)")
+	const directories, files, nothing = ":16\n", ":0\n", ":4\n" // the directives of the library
+	for words, want := range map[string]string{
+		"get": directories, "get data": nothing, "restore": directories, "restore new": files, "restore new a b": files, "bench": directories,
+		"checkpoint data": directories, "dump data": files, "dump data file": nothing, "delete data a": nothing, "version": nothing,
+	} {
+		if s := run(append(append([]string{"__complete"}, strings.Fields(words)...), "")...); !strings.HasSuffix(s.out, want) {
+			t.Errorf("%s: %q, want %q", words, s.out, want)
+		}
+	}
 	if s := run("completion", "tcsh"); s.code != cli.ExitUsage || !strings.Contains(s.err, "there are: bash, zsh, fish, powershell") {
 		t.Errorf("%+v", s)
 	}

@@ -47,4 +47,5 @@
 //	3    sim run --require-coverage: nothing failed, but a rare path was never taken
 //	4    another process has the store open
 //	130  interrupted, with nothing found until then
+//	141  nobody reads the output any more, as with | head
 package main

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // Config says what is measured.
 type Config struct {
-	Dir        string // a new directory is made in it, and removed at the end
+	Dir        string // an empty directory, in which files are made
 	Bytes      int64  // of keys and values that are loaded
 	ValueBytes int
 	Clients    int
@@ -72,27 +73,22 @@ const poolBytes = 4 << 20
 // keyBytes is the length of a key.
 const keyBytes = 16
 
-// Run measures. told is given each result as it comes, and say what is begun. The directory that Run
-// makes is removed when it returns, after an error or an interrupt too.
+// Run measures. told is given each result as it comes, and say what is begun. The files in c.Dir are left
+// to the caller.
 func Run(ctx context.Context, c Config, say func(text string), told func(Result)) (err error) {
-	dir, err := os.MkdirTemp(c.Dir, "aegis-bench-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{c: c, next: make([]uint64, c.Clients), values: make([]byte, poolBytes)}
 	source := rand.New(rand.NewPCG(1, 2))
 	for i := range b.values {
 		b.values[i] = byte(source.Uint32() % 64) // six bits of each byte are random
 	}
-	if b.backend, err = backends.NewLocal(dir, false); err != nil {
+	if b.backend, err = backends.NewLocal(c.Dir, false); err != nil {
 		return err
 	}
 	if b.raw, err = b.backend.Create("raw"); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.raw.Close()) }()
-	if b.db, err = aegis.Open(dir+"/store", &aegis.Options{MemoryBudget: c.Cache}); err != nil {
+	if b.db, err = aegis.Open(filepath.Join(c.Dir, "store"), &aegis.Options{MemoryBudget: c.Cache}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.db.Close()) }()
@@ -106,7 +102,7 @@ func Run(ctx context.Context, c Config, say func(text string), told func(Result)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !b.wanted(w.name) {
+		if !slices.Contains(c.Workloads, w.name) {
 			continue
 		}
 		if w.name == "load" {
@@ -121,15 +117,6 @@ func Run(ctx context.Context, c Config, say func(text string), told func(Result)
 		told(result)
 	}
 	return nil
-}
-
-func (b *bench) wanted(name string) bool {
-	for _, w := range b.c.Workloads {
-		if w == name {
-			return true
-		}
-	}
-	return false
 }
 
 // load puts the keys, a thousand at a time, and makes them durable.

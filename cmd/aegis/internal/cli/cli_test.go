@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/aegis-storage/aegis"
@@ -45,7 +47,14 @@ func TestExitCodes(t *testing.T) {
 		var out, complaints bytes.Buffer
 		a := &App{Out: NewSink(&out), Err: NewSink(&complaints)}
 		code := a.Main(c.ctx, root(func(context.Context, *App, []string) (int, error) { return ExitClean, c.err }), []string{"do", "a"})
-		if code != c.code || c.err != nil && complaints.String() != "x do: "+c.err.Error()+"\n" {
+		says := ""
+		if c.err != nil {
+			says = "x do: " + c.err.Error() + "\n"
+		}
+		if code == ExitInterrupted { // in the user's words
+			says = "x do: wrapped: interrupted\n"
+		}
+		if code != c.code || complaints.String() != says {
 			t.Errorf("%v: exit code %d, %q", c.err, code, complaints.String())
 		}
 	}
@@ -93,6 +102,83 @@ func TestArguments(t *testing.T) {
 		if code := a.Main(t.Context(), c, strings.Fields(line)); code != ExitClean || got != want {
 			t.Errorf("%s: exit code %d, %s, want %s; %s", line, code, got, want, complaints.String())
 		}
+	}
+}
+
+// broken is a pipe that nobody reads.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}
+}
+
+// TestBrokenPipe: who does not read on is told nothing; the exit code says it. Another failure is told.
+func TestBrokenPipe(t *testing.T) {
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		ctx  context.Context
+		err  error
+		code int
+	}{
+		{t.Context(), nil, ExitPipe},
+		{canceled, context.Canceled, ExitPipe},
+		{canceled, fmt.Errorf("flush: %w", syscall.EPIPE), ExitPipe},
+		{canceled, errors.New("the disk is full"), ExitUsage},
+		{canceled, &aegis.CorruptionError{}, ExitFound},
+	} {
+		var complaints bytes.Buffer
+		a := &App{Out: NewSink(broken{}), Err: NewSink(&complaints)}
+		code := a.Main(c.ctx, root(func(context.Context, *App, []string) (int, error) {
+			a.Out.Printf("a line")
+			return ExitClean, c.err
+		}), []string{"do", "a"})
+		if code != c.code || (complaints.Len() == 0) != (code == ExitPipe) {
+			t.Errorf("%v: exit code %d, %q", c.err, code, complaints.String())
+		}
+	}
+}
+
+// TestUnfinished: what is not done is removed, and nothing else.
+func TestUnfinished(t *testing.T) {
+	a, removed := &App{}, ""
+	note := func(name string) func() { return func() { removed += name } }
+	a.Unfinished(note("a"))
+	a.Unfinished(note("b"))()
+	if a.removeUnfinished(); removed != "a" {
+		t.Errorf("removed %q", removed)
+	}
+}
+
+// TestNobodyThere: the null device is no terminal, though it is a character device.
+func TestNobodyThere(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if isTerminal(null) {
+		t.Error("somebody sits at the null device")
+	}
+}
+
+// TestSinkShared: a store's progress and a command's lines do not meet. The race detector looks.
+func TestSinkShared(t *testing.T) {
+	var out bytes.Buffer
+	s := NewSink(&out)
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			for range 100 {
+				s.Printf("%s\n", "a line")
+				_ = s.Err()
+			}
+		})
+	}
+	both.Wait()
+	if out.String() != strings.Repeat("a line\n", 200) {
+		t.Errorf("%q", out.String())
 	}
 }
 

@@ -50,13 +50,16 @@ func (a *App) Main(ctx context.Context, root *Command, args []string) int {
 	t.cobra.SetArgs(t.normalize(args))
 	err := t.cobra.ExecuteContext(ctx)
 	if err == nil {
-		err = a.Out.err
+		err = a.Out.Err()
 	}
-	if err != nil {
-		a.Err.Printf("%v\n", err)
-		return exitCode(ctx, err)
+	if err == nil {
+		return t.code
 	}
-	return t.code
+	code, text := a.judge(ctx, err)
+	if text != "" {
+		a.Err.Printf("%s\n", text)
+	}
+	return code
 }
 
 func newTree(a *App, root *Command) *tree {
@@ -92,6 +95,7 @@ func (t *tree) add(c *Command) *cobra.Command {
 		return x
 	}
 	do := c.Begin(x.Flags())
+	x.Flags().VisitAll(nameValue)
 	x.RunE = func(x *cobra.Command, args []string) (err error) {
 		if err := c.checkArgs(x.CommandPath(), args); err != nil {
 			return err
@@ -104,15 +108,21 @@ func (t *tree) add(c *Command) *cobra.Command {
 	return x
 }
 
-// complete says what a shell offers for an argument: directories for a store, files otherwise.
+// complete says what a shell offers for an argument: directories for a store, files otherwise. What the
+// last word of Args says holds for all that follow, if it ends in "…".
 func (c *Command) complete(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	words := strings.Fields(c.Args)
-	switch {
-	case len(args) >= len(words):
+	at := len(args)
+	if n := len(words); at >= n && n > 0 && strings.HasSuffix(words[n-1], "…") {
+		at = n - 1
+	}
+	if at >= len(words) {
 		return nil, cobra.ShellCompDirectiveNoFileComp
-	case strings.Trim(words[len(args)], "[]") == "STORE":
+	}
+	switch strings.Trim(words[at], "[]…") {
+	case "STORE", "NEW", "DIR":
 		return nil, cobra.ShellCompDirectiveFilterDirs
-	case strings.Contains(words[len(args)], "FILE"):
+	case "FILE":
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp

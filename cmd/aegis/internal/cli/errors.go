@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,6 +20,19 @@ func (e Found) Error() string { return e.Err.Error() }
 
 // Unwrap returns the error inside.
 func (e Found) Unwrap() error { return e.Err }
+
+// judge returns the exit code of an error, and what is said about it: nothing where the reader of the
+// output has gone, and of an interrupt that it was one, whatever the call it met says.
+func (a *App) judge(ctx context.Context, err error) (code int, text string) {
+	code, text = exitCode(ctx, err), err.Error()
+	switch {
+	case errors.Is(a.Out.Err(), syscall.EPIPE) && (code == ExitInterrupted || errors.Is(err, syscall.EPIPE)):
+		return ExitPipe, ""
+	case code == ExitInterrupted:
+		text = strings.ReplaceAll(text, ctx.Err().Error(), "interrupted")
+	}
+	return code, text
+}
 
 // exitCode is the exit code of an error.
 func exitCode(ctx context.Context, err error) int {

@@ -109,10 +109,20 @@ func (t *tree) helpGroup(w *Sink, c *Command, path string) {
 	w.Printf("\n%s", ExitHelp)
 }
 
+// valueName is the annotation of a flag that has the name of its value.
+const valueName = "aegis_value"
+
+// nameValue takes the backquotes out of a flag's text, which shells show as it is, and keeps the name of the
+// flag's value, which they were around.
+func nameValue(f *pflag.Flag) {
+	name, usage := pflag.UnquoteUsage(f)
+	f.Usage, f.Annotations = usage, map[string][]string{valueName: {name}}
+}
+
 func flagTable(w io.Writer, f *Flags) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	visible(f, func(f *pflag.Flag) {
-		value, usage := pflag.UnquoteUsage(f)
+		value, usage := strings.Join(f.Annotations[valueName], ""), f.Usage
 		if value != "" {
 			value = " " + value
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/cli"
 	"github.com/aegis-storage/aegis/flusher"
 	"github.com/aegis-storage/aegis/pages"
@@ -15,7 +16,7 @@ import (
 // Summary is a file of a store in one line.
 type Summary struct {
 	File    string   `json:"file"`
-	Kind    string   `json:"kind"` // "checkpoint", "table", "log", "missing", or "" for what is no file of a store
+	Kind    string   `json:"kind"` // that of Kind, or "missing"
 	Bytes   int64    `json:"bytes"`
 	What    string   `json:"what"`
 	Damages []string `json:"damage"`
@@ -79,9 +80,11 @@ func (d *directory) file(name string) (s Summary) {
 		}
 	case "log":
 		err = d.log(f, &s)
+	case "mark":
+		s.What = markText
 	default:
 		s.What = "no file of a store"
-		if name == "LOCK" {
+		if name == backends.LockName {
 			s.What = "the lock, which any open takes"
 		}
 	}
@@ -123,6 +126,8 @@ func (d *directory) log(f *os.File, s *Summary) error {
 	switch {
 	case err != nil:
 		return err
+	case sum.segment.OtherVersion != 0:
+		s.What = fmt.Sprintf("a segment of format version %d", sum.segment.OtherVersion)
 	case sum.segment.Copies == 0 && sum.Groups == 0:
 		s.What, s.Damages = "no segment: prepared for use, or lost", []string{}
 	case sum.records == 0:

@@ -25,11 +25,19 @@ type Options struct {
 // maxShown is how much of a value is told, in bytes.
 const maxShown = 256
 
-// Kind is what a file is, by its name or, if that says nothing, by how it begins.
+// Mark is the file that says that a store is being put together in a directory.
+const Mark = "RESTORE-UNFINISHED"
+
+const markText = "a restore or checkpoint into this directory has not ended: run it again"
+
+// Kind is what a file is, by its name or, if that says nothing, by how it begins: "checkpoint", "table",
+// "log", "mark" or, for what is no file of a store, "".
 func Kind(name string, head []byte) string {
 	_, table := pages.ParseTableName(name)
 	_, checkpoint := flusher.ParseCheckpointName(name)
 	switch {
+	case name == Mark:
+		return "mark"
 	case checkpoint || bytes.HasPrefix(head, []byte("AEGISCKP")):
 		return "checkpoint"
 	case walwriter.IsLogName(name) || bytes.HasPrefix(head, []byte("AEGISWAL")):
@@ -55,6 +63,9 @@ func File(ctx context.Context, f io.ReaderAt, size int64, name string, o Options
 		return err
 	case "table":
 		return tableFile(ctx, f, size, o, emit)
+	case "mark":
+		emit(Item{Kind: "mark", Fields: []Field{{"what", markText}}})
+		return nil
 	}
 	return fmt.Errorf("%s is no file of a store: it is called neither checkpoint-…, table-… nor wal-…, and does not begin like one", name)
 }
@@ -62,7 +73,8 @@ func File(ctx context.Context, f io.ReaderAt, size int64, name string, o Options
 // maxCheckpoint bounds the checkpoints that are read whole, in bytes.
 const maxCheckpoint = 1 << 30
 
-func loadCheckpoint(f io.ReaderAt, size int64, name string) (*flusher.Checkpoint, error) {
+// readCheckpoint reads a file whole.
+func readCheckpoint(f io.ReaderAt, size int64, name string) ([]byte, error) {
 	if size > maxCheckpoint {
 		return nil, &pages.CorruptionError{File: name, What: fmt.Sprintf("%d bytes are no checkpoint", size)}
 	}
@@ -70,19 +82,49 @@ func loadCheckpoint(f io.ReaderAt, size int64, name string) (*flusher.Checkpoint
 	if n, err := f.ReadAt(b, 0); n < len(b) && err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
+	return b, nil
+}
+
+func loadCheckpoint(f io.ReaderAt, size int64, name string) (*flusher.Checkpoint, error) {
+	b, err := readCheckpoint(f, size, name)
+	if err != nil {
+		return nil, err
+	}
 	return flusher.DecodeCheckpoint(b, name)
 }
 
+// checkpointFile tells what a checkpoint says. Of a damaged one it tells what its bytes seem to say.
 func checkpointFile(f io.ReaderAt, size int64, name string, emit func(Item)) error {
-	c, err := loadCheckpoint(f, size, name)
-	var bad *pages.CorruptionError
-	if errors.As(err, &bad) {
-		emit(damage(bad.Offset, bad.What+"; nothing of this copy can be believed, there is another one"))
-		return nil
+	b, err := readCheckpoint(f, size, name)
+	var c *flusher.Checkpoint
+	if err == nil {
+		c, err = flusher.DecodeCheckpoint(b, name)
 	}
-	if err != nil {
+	var bad *pages.CorruptionError
+	switch {
+	case err == nil:
+		checkpointItems(c, emit)
+		return nil
+	case !errors.As(err, &bad):
 		return err
 	}
+	c, at, why := flusher.GuessCheckpoint(b)
+	if c == nil {
+		emit(damage(bad.Offset, bad.What+"; nothing of this copy can be believed, there may be another one"))
+		return nil
+	}
+	emit(damage(bad.Offset, bad.What+"; what follows is what the bytes seem to say, there may be a sound copy"))
+	checkpointItems(c, func(i Item) {
+		i.Unproven = true
+		emit(i)
+	})
+	if why != nil {
+		emit(damage(int64(at), fmt.Sprintf("from here on the bytes make no sense: %v", why)))
+	}
+	return nil
+}
+
+func checkpointItems(c *flusher.Checkpoint, emit func(Item)) {
 	emit(Item{Kind: "checkpoint", Fields: []Field{
 		{"number", c.Number}, {"epoch", c.Epoch}, {"commits_up_to", uint64(c.Freeze)}, {"next_file", uint64(c.NextFile)},
 		{"clean", c.Clean}, {"log", c.Log}, {"runs", len(c.Runs)},
@@ -103,7 +145,6 @@ func checkpointFile(f io.ReaderAt, size int64, name string, emit func(Item)) err
 			emit(t)
 		}
 	}
-	return nil
 }
 
 func tableItem(m *pages.TableMeta) Item {

@@ -16,7 +16,9 @@ type Item struct {
 	Kind   string // "header", "record", "page", …; Damage is what is not as it should be
 	Offset int64  // in the file, in bytes
 	Inner  bool   // it is a part of the item before
-	Fields []Field
+	// Unproven says that nothing vouches for it: the bytes that it was read from are damaged somewhere.
+	Unproven bool
+	Fields   []Field
 }
 
 // Damage is the Kind of what is not as it should be.
@@ -49,6 +51,9 @@ func (i *Item) Text() string {
 			continue
 		}
 		fmt.Fprintf(&b, "  %s %s", strings.ReplaceAll(f.Name, "_", " "), fieldText(f.Value))
+	}
+	if i.Unproven {
+		b.WriteString("  (unproven)")
 	}
 	return strings.TrimRight(b.String(), " ")
 }
@@ -89,6 +94,9 @@ func keyspaceText(ks pages.KeyspaceID) string {
 // JSON returns the item as an object for JSON.
 func (i *Item) JSON() map[string]any {
 	o := map[string]any{"kind": i.Kind, "offset": i.Offset}
+	if i.Unproven {
+		o["unproven"] = true
+	}
 	for _, f := range i.Fields {
 		switch v := f.Value.(type) {
 		case Key:

@@ -62,13 +62,17 @@ func (b *backup) run(ctx context.Context, a *cli.App, args []string) (int, error
 			return cli.ExitClean, printBackup(a.Err, a.Err, info, b.json)
 		}
 		var info *aegis.BackupInfo
-		err := newFile(args[1], func(w io.Writer) (err error) {
+		err := newFile(a, args[1], func(w io.Writer) (err error) {
 			out := bufio.NewWriterSize(w, 1<<20)
-			info, err = db.Backup(ctx, out, since)
-			return errors.Join(err, out.Flush())
+			if info, err = db.Backup(ctx, out, since); err != nil {
+				return err
+			}
+			return out.Flush()
 		})
 		if err == nil && b.verify {
-			_, err = verifyBackup(ctx, a, args[1], b.json)
+			if _, err = verifyBackup(ctx, a, args[1], b.json); err != nil {
+				err = fmt.Errorf("%s was written, and did not stand the check: %w", args[1], err)
+			}
 		}
 		if err != nil {
 			return cli.ExitUsage, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -52,15 +53,14 @@ type benchFlags struct {
 	json        *bool
 }
 
-func (b *benchFlags) check(dir string) error {
+func (b *benchFlags) check() error {
 	names, _ := bench.Names()
 	for _, name := range b.c.Workloads {
 		if !slices.Contains(names, name) {
 			return fmt.Errorf("--only: there is no workload %q, there are: %s", name, strings.Join(names, ", "))
 		}
 	}
-	b.c.Dir, b.c.Duration = dir, time.Duration(b.seconds*float64(time.Second))
-	const mostMiB, mostValue, mostClients = 1 << 30, 1 << 20, 1 << 14
+	const mostMiB, mostValue, mostClients, mostSeconds = 1 << 30, 1 << 20, 1 << 14, 1 << 20
 	switch {
 	case b.mib < 1 || b.mib > mostMiB:
 		return fmt.Errorf("--size %d: it is 1 or more, in MiB", b.mib)
@@ -70,22 +70,19 @@ func (b *benchFlags) check(dir string) error {
 		return fmt.Errorf("--value %d: it is 0 to %d", b.c.ValueBytes, mostValue)
 	case b.c.Clients < 1 || b.c.Clients > mostClients:
 		return fmt.Errorf("--clients %d: it is 1 to %d", b.c.Clients, mostClients)
-	case b.c.Duration <= 0:
-		return errors.New("--seconds: it has to be above zero")
+	case !(b.seconds > 0 && b.seconds <= mostSeconds):
+		return fmt.Errorf("--seconds %v: it is above 0, and %d at most", b.seconds, mostSeconds)
 	}
-	b.c.Bytes, b.c.Cache = b.mib<<20, b.memory<<20
+	b.c.Bytes, b.c.Cache, b.c.Duration = b.mib<<20, b.memory<<20, time.Duration(b.seconds*float64(time.Second))
 	return nil
 }
 
 func (b *benchFlags) run(ctx context.Context, a *cli.App, dir string) (int, error) {
-	if err := b.check(dir); err != nil {
+	if err := b.check(); err != nil {
 		return cli.ExitUsage, err
 	}
-	say := &cli.Progress{App: a, Quiet: *b.json}
-	results := []bench.Result{}
-	err := bench.Run(ctx, b.c, func(text string) { say.Say("%s", text) }, func(r bench.Result) { results = append(results, r) })
-	say.Clear()
-	if err != nil && ctx.Err() == nil {
+	results, err := b.measure(ctx, a, dir)
+	if err = without(err, context.Canceled); err != nil {
 		return cli.ExitUsage, err
 	}
 	code := cli.ExitClean
@@ -99,6 +96,30 @@ func (b *benchFlags) run(ctx context.Context, a *cli.App, dir string) (int, erro
 		})
 	}
 	return code, printResults(a, results)
+}
+
+// measure runs the workloads in a directory of their own below dir, and removes it.
+func (b *benchFlags) measure(ctx context.Context, a *cli.App, dir string) (results []bench.Result, err error) {
+	if b.c.Dir, err = os.MkdirTemp(dir, "aegis-bench-"); err != nil {
+		return nil, err
+	}
+	defer a.Unfinished(func() { removeBusy(b.c.Dir) })()
+	defer func() { err = errors.Join(err, os.RemoveAll(b.c.Dir)) }()
+	say := &cli.Progress{App: a, Quiet: *b.json}
+	defer say.Clear()
+	results = []bench.Result{}
+	err = bench.Run(ctx, b.c, func(text string) { say.Say("%s", text) }, func(r bench.Result) { results = append(results, r) })
+	return results, err
+}
+
+// removeBusy removes a directory in which a store still makes files. It is the last that this process does.
+func removeBusy(dir string) {
+	const attempts = 100
+	for range attempts {
+		if os.RemoveAll(dir) == nil {
+			return
+		}
+	}
 }
 
 func printResults(a *cli.App, results []bench.Result) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/aegis-storage/aegis"
@@ -49,6 +51,7 @@ func check(ctx context.Context, a *cli.App, dir string, json bool) (int, error) 
 	tell := cli.NewTeller(a, json)
 	defer tell.End()
 	db, err := c.open(tell, dir)
+	tell.End() // what is printed now stands on a line of its own
 	var bad *aegis.CorruptionError
 	switch {
 	case errors.As(err, &bad): // damage that keeps the store from opening is what was asked for
@@ -58,13 +61,23 @@ func check(ctx context.Context, a *cli.App, dir string, json bool) (int, error) 
 	}
 	err = db.Verify(ctx, tell.Tell)
 	took := tell.End()
-	if closeErr := db.Close(); closeErr != nil {
-		return cli.ExitUsage, errors.Join(err, closeErr)
+	closeErr := db.Close()
+	if ctx.Err() == nil {
+		code, err := reportDamage(a, dir, err, took, json)
+		return code, errors.Join(err, closeErr)
 	}
-	if ctx.Err() != nil {
-		return cli.ExitInterrupted, ctx.Err()
+	// What was found until the interrupt counts; a sound beginning says nothing.
+	if err = without(err, ctx.Err()); err == nil {
+		return cli.ExitInterrupted, errors.Join(ctx.Err(), closeErr)
 	}
-	return reportDamage(a, dir, err, took, json)
+	code, err := reportDamage(a, dir, err, took, json)
+	a.Err.Printf("interrupted: there may be more\n")
+	return code, errors.Join(err, closeErr)
+}
+
+// without leaves out of the errors that err joins those that are what.
+func without(err, what error) error {
+	return errors.Join(slices.DeleteFunc(leavesOf(err), func(e error) bool { return errors.Is(e, what) })...)
 }
 
 // reportDamage prints what Verify or Open came to.
@@ -100,13 +113,13 @@ func reportDamage(a *cli.App, dir string, err error, took time.Duration, json bo
 	return code, nil
 }
 
-// leavesOf are the errors that err joins.
+// leavesOf are the errors that err joins. One that says more than they do is a leaf.
 func leavesOf(err error) []error {
 	if err == nil {
 		return nil
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
+	if !ok || errors.Join(joined.Unwrap()...).Error() != err.Error() {
 		return []error{err}
 	}
 	var all []error
@@ -178,7 +191,7 @@ Without FILE it is that of a program that sets nothing. The output is a configur
 				if len(args) > 0 {
 					c, err := aegis.LoadConfig(args[0])
 					if err != nil {
-						return cli.ExitFound, cli.Found{Err: err}
+						return cli.ExitUsage, wrongConfig(err)
 					}
 					text = c.String()
 				}
@@ -200,9 +213,11 @@ func validateConfig() *cli.Command {
 			return func(_ context.Context, a *cli.App, args []string) (int, error) {
 				c, err := aegis.LoadConfig(args[0])
 				if err == nil {
-					_, err = validOptions(c)
+					err = validOptions(c)
 				}
 				switch {
+				case errors.As(err, new(*fs.PathError)):
+					return cli.ExitUsage, err
 				case *json && err != nil:
 					return cli.ExitFound, cli.WriteJSON(a.Out, map[string]any{"valid": false, "problems": lines(err.Error())})
 				case *json:
@@ -215,4 +230,13 @@ func validateConfig() *cli.Command {
 			}
 		},
 	}
+}
+
+// wrongConfig gives what is wrong with a configuration file its exit code; a file that cannot be read is
+// another matter.
+func wrongConfig(err error) error {
+	if errors.As(err, new(*fs.PathError)) {
+		return err
+	}
+	return cli.Found{Err: err}
 }

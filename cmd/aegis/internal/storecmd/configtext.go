@@ -19,14 +19,13 @@ func lines(text string) []string {
 	return all
 }
 
-// validOptions returns the effective configuration, or why it cannot be opened, which its first
-// comment says.
-func validOptions(c aegis.Config) (string, error) {
-	text := c.Options.String()
-	if first, _, _ := strings.Cut(text, "\n"); strings.HasPrefix(first, "# aegis:") {
-		return text, errors.New(strings.TrimPrefix(first, "# "))
+// validOptions returns why a configuration cannot be opened, which the first comment of its text says.
+func validOptions(c aegis.Config) error {
+	first, _, _ := strings.Cut(c.Options.String(), "\n")
+	if what, bad := strings.CutPrefix(first, "# "); bad && strings.HasPrefix(what, "aegis:") {
+		return errors.New(what)
 	}
-	return text, nil
+	return nil
 }
 
 // configValues are the keys and values of a configuration as package aegis prints it: a key, an equals

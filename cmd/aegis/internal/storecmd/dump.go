@@ -9,8 +9,8 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/cli"
@@ -85,7 +85,7 @@ func (d *dumper) run(ctx context.Context, a *cli.App, args []string) (int, error
 			}
 			return cli.ExitClean, d.report(a, a.Err, "standard output", sum)
 		}
-		if err := newFile(args[1], write); err != nil {
+		if err := newFile(a, args[1], write); err != nil {
 			return cli.ExitUsage, err
 		}
 		return cli.ExitClean, d.report(a, a.Out, args[1], sum)
@@ -102,7 +102,7 @@ func (d *dumper) report(a *cli.App, w *cli.Sink, name string, sum dumped) error 
 }
 
 // newFile makes a file that is not there of what write writes, synced, or leaves none behind.
-func newFile(name string, write func(w io.Writer) error) error {
+func newFile(a *cli.App, name string, write func(w io.Writer) error) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("%s is there: name a new file, or remove it", name)
@@ -110,6 +110,7 @@ func newFile(name string, write func(w io.Writer) error) error {
 	if err != nil {
 		return err
 	}
+	defer a.Unfinished(func() { _ = os.Remove(name) })() // it was the last that this process does
 	err = write(f)
 	if err == nil {
 		err = f.Sync()
@@ -259,7 +260,7 @@ func (s *jsonSink) Keyspace(k stream.Keyspace) error {
 		s.keyspace = ""
 		return nil
 	}
-	if strings.ToValidUTF8(k.Name, "") != k.Name {
+	if !utf8.ValidString(k.Name) {
 		return fmt.Errorf("the name of the keyspace %q is no UTF-8, which JSON cannot say: --format stream can", k.Name)
 	}
 	return s.write(keyspaceRecord{k.Name, k.Compression.String(), k.CompressionLevel})

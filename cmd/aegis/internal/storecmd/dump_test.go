@@ -1,6 +1,7 @@
 package storecmd
 
 import (
+	"bufio"
 	"bytes"
 	"os"
 	"path/filepath"
@@ -78,7 +79,7 @@ func TestDamagedStream(t *testing.T) {
 			t.Error("a store was made")
 		}
 	}
-	runWith(t, ctx, whole[:at], false, "load", "--create", to).want(t, cli.ExitFound, "standard input: the stream is damaged at offset ", "257 entries before it are loaded")
+	runWith(t, ctx, whole[:at], false, "load", "--create", to).want(t, cli.ExitFound, "standard input: the stream is damaged at offset ", "loaded before it: 257 entries and 0 blocks")
 	run(t, "keyspaces", "list", to).is(t, "KEYSPACE  COMPRESSION\ndefault   of the store\nempty     none\n")
 	run(t, "scan", to, "--count").want(t, cli.ExitClean, "257 entries")
 }
@@ -95,7 +96,7 @@ func TestLoadText(t *testing.T) {
 		{"--format csv --columns value_hex,keyspace,key", "31,,a\n32,k,b\n", "a\t1\n", "2 entries"},
 		{"--format csv", "key_hex,value\n61,1\n", "a\t1\n", "1 entry"},
 		{"--format jsonl", "{\"key\":\"a\",\"value\":\"1\"}\n{\"key\":\"b\"}\n", "", `line 2: there is a key without "value"`},
-		{"--batch 1", "{\"key\":\"a\",\"value\":\"1\"}\n{\"value\":\"b\"}\n", "a\t1\n", `line 2: there is neither "key" nor "key_hex"; 1 entry before it are loaded`},
+		{"--batch 1", "{\"key\":\"a\",\"value\":\"1\"}\n{\"value\":\"b\"}\n", "a\t1\n", `line 2: there is neither "key" nor "key_hex"; loaded before it: 1 entry and 0 blocks`},
 		{"", `{"key":"a","value":"1","walue":"2"}`, "", `line 1: json: unknown field "walue"`},
 		{"", `{"key":"a","key_hex":"61","value":"2"}`, "", "as text and as hexadecimal"},
 		{"", `{"key_hex":"6","value":"2"}`, "", "odd length"},
@@ -108,14 +109,79 @@ func TestLoadText(t *testing.T) {
 		{"--format csv --columns key_hex,value", "6,1\n", "", "line 1: column key_hex"},
 		{"--format csv --columns key,key,value", "", "", `no column "key", or twice`},
 		{"--format stream", "AEGISDM", "", "damaged at offset 0"},
+		{"", `{"key":"a","value":1}`, "", `line 1: "value" cannot be of the kind number`},
+		{"--format jsonl", `[1]`, "", `line 1: a line cannot be of the kind array`},
+		{"", "\ufeff" + `{"key":"a","value":"1"}`, "a\t1\n", "1 entry"},
+		{"--format csv", "\ufeffkey,value\na,1\n", "a\t1\n", "1 entry"},
+		{"--format csv", "", "", "it is empty: the first line has the names of the columns"},
+		{"--format csv", "key,value\na,1\n" + strings.Repeat("k", aegis.MaxKeyBytes+1) + ",2\n", "", "line 3: the key \"kkk"},
+		{"", "{\"key\":\"a\xff\",\"value\":\"1\"}", "", "line 1: it is not UTF-8"},
+		{"", `{"key":"a\udc00","value":"1"}`, "", `line 1: an escape from \ud800 to \udfff stands alone`},
+		{"", `{"key":"a","value":"\ud83d\ude00 \uFFFD"}` + "\n" + `{"key":"b","value":"` + "\ufffd" + `"}`, "a\t😀 \ufffd\nb\t\ufffd\n", "2 entries"},
+		{"", "\n" + `{"keyspace":"k","compression":"zstd","compression_level":9}`, "", "line 2: aegis: option CompressionLevel is 9"},
 		{"", `{"key":"` + strings.Repeat("k", aegis.MaxKeyBytes+1) + `","value":""}`, "", "at most 32768"},
 	} {
 		dir := filepath.Join(base, string(rune('a'+n)))
 		s := runWith(t, ctx, c.in, false, append([]string{"load", "--create", dir}, strings.Fields(c.args)...)...)
+		if len(s.err) > 1000 {
+			t.Errorf("%d: an error of %d bytes", n, len(s.err))
+		}
 		if !strings.Contains(s.out+s.err, c.says) || (s.code == cli.ExitClean) != strings.Contains(s.out, "loaded") {
 			t.Errorf("%d: exit code %d, %q, %q; want %q", n, s.code, s.out, s.err, c.says)
 		}
 		run(t, "scan", dir).is(t, c.all)
+	}
+}
+
+// TestLongLine: a line without an end takes no more memory than one with the longest entry, and one that is
+// longer than the buffer is read.
+func TestLongLine(t *testing.T) {
+	s := &jsonSource{r: bufio.NewReaderSize(strings.NewReader("{}\n"+strings.Repeat("x", 100)+"\n{}"), 16), most: 200}
+	for _, want := range []int{3, 101, 2} {
+		if line, err := s.read(); len(line) != want || err != nil && want != 2 {
+			t.Errorf("a line of %d bytes, want %d: %v", len(line), want, err)
+		}
+	}
+	s = &jsonSource{r: bufio.NewReaderSize(zeros{}, 1<<20), most: 5 << 20}
+	if _, err := s.read(); err == nil || !strings.Contains(err.Error(), "line 1: it is longer than any entry can be") {
+		t.Error(err)
+	}
+}
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+// TestOtherBlock: a block of the store is not replaced by another one that has its id.
+func TestOtherBlock(t *testing.T) {
+	base := t.TempDir()
+	one, two, dump := filepath.Join(base, "one"), filepath.Join(base, "two"), filepath.Join(base, "dump")
+	var ids []aegis.BlockID
+	for _, dir := range []string{one, two} {
+		db, err := aegis.Open(dir, nil)
+		must(t, err)
+		id, err := db.WriteBlock(ctx, aegis.NewBlock([]byte("a block of "+filepath.Base(dir))))
+		must(t, err)
+		must(t, db.Close())
+		ids = append(ids, id)
+	}
+	if ids[0] != ids[1] {
+		t.Fatalf("the ids are %v", ids)
+	}
+	run(t, "dump", one, dump).want(t, cli.ExitClean)
+	run(t, "load", two, dump).want(t, cli.ExitUsage, "the store has another block", "load into a new store")
+	run(t, "load", one, dump).want(t, cli.ExitClean, "1 block")
+	db, err := aegis.Open(two, nil)
+	must(t, err)
+	defer db.Close()
+	b, err := db.ReadBlock(ctx, ids[1])
+	must(t, err)
+	if string(b.Data()) != "a block of two" {
+		t.Errorf("it is %q", b.Data())
 	}
 }
 

@@ -1,6 +1,7 @@
 package storecmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/cli"
+	"github.com/aegis-storage/aegis/pages"
 )
 
 // place are the flags that say where an entry is and how it is written.
@@ -101,11 +103,15 @@ func (p *place) put(ctx context.Context, a *cli.App, args []string, file string,
 	if err != nil {
 		return cli.ExitUsage, err
 	}
+	c := access{write: true, create: create, makes: true, json: *p.json}
+	if err := c.check(args[0]); err != nil { // before a value is waited for
+		return cli.ExitUsage, err
+	}
 	value, err := p.value(a, args[2:], file)
 	if err != nil {
 		return cli.ExitUsage, err
 	}
-	return access{write: true, create: create, makes: true, json: *p.json}.with(a, args[0], func(db *aegis.DB) (int, error) {
+	return c.with(a, args[0], func(db *aegis.DB) (int, error) {
 		err := db.Update(ctx, func(tx *aegis.Tx) error {
 			k, err := open(tx, p.keyspace)
 			if create && err != nil && errors.As(err, new(cli.Found)) {
@@ -117,13 +123,10 @@ func (p *place) put(ctx context.Context, a *cli.App, args []string, file string,
 			return k.Put(key, value)
 		})
 		if err == nil && *p.json {
-			line := p.line(key, nil)
-			line.Value = nil
-			line.ValueHex = nil
 			err = cli.WriteJSON(a.Out, struct {
 				entryLine
 				ValueBytes int `json:"value_bytes"`
-			}{line, len(value)})
+			}{p.keyLine(key), len(value)})
 		}
 		return cli.ExitClean, err
 	})
@@ -239,23 +242,26 @@ func (p *place) removeKeys(ctx context.Context, db *aegis.DB, keys [][]byte) (re
 	return removed, nil
 }
 
-// removePrefix removes keys a batch at a time.
+// removePrefix removes keys a batch at a time. Each batch goes on where the one before ended, and not
+// through what that one has removed.
 func (p *place) removePrefix(ctx context.Context, a *cli.App, db *aegis.DB, prefix []byte) (removed int, err error) {
 	const batch = 10_000
 	tell := cli.NewTeller(a, *p.json)
 	defer tell.End()
+	from, to := prefix, pages.PrefixEnd(prefix)
 	for {
-		n := 0
+		n, last := 0, []byte(nil)
 		err := db.Update(ctx, func(tx *aegis.Tx) error {
 			n = 0
 			k, err := open(tx, p.keyspace)
 			if err != nil {
 				return err
 			}
-			for key := range k.Prefix(prefix) {
+			for key := range k.Range(from, to) {
 				if err := k.Delete(key); err != nil {
 					return err
 				}
+				last = key
 				if n++; n == batch {
 					break
 				}
@@ -270,5 +276,6 @@ func (p *place) removePrefix(ctx context.Context, a *cli.App, db *aegis.DB, pref
 		if n < batch {
 			return removed, nil
 		}
+		from = append(bytes.Clone(last), 0) // the first key above it
 	}
 }

@@ -1,6 +1,9 @@
 package storecmd
 
 import (
+	"bytes"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -50,6 +53,43 @@ func TestEntries(t *testing.T) {
 	run(t, "delete", dir, "--prefix", "f", "--json").is(t, `{"removed":1}`+"\n")
 	run(t, "delete", dir, "--prefix", "").is(t, "3 keys removed\n")
 	run(t, "scan", dir).is(t, "")
+}
+
+// TestDeletePrefix: all keys with a prefix go, over several batches, and no others.
+func TestDeletePrefix(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	var lines strings.Builder
+	lines.WriteString(`{"key":"o","value":""}` + "\n" + `{"key":"q","value":""}` + "\n" + `{"key":"p","value":""}` + "\n")
+	const keys = 20_000 // with "p" and the one below, which follows on the last of the first batch: three batches
+	lines.WriteString(`{"key":"p09998\u0000","value":""}` + "\n")
+	for i := range keys {
+		fmt.Fprintf(&lines, `{"key":"p%05d","value":""}`+"\n", i)
+	}
+	runWith(t, ctx, lines.String(), false, "load", "--create", dir).want(t, cli.ExitClean)
+	run(t, "delete", dir, "--prefix", "p").is(t, "20,002 keys removed\n")
+	run(t, "scan", dir, "--keys-only").is(t, "o\nq\n")
+	run(t, "delete", dir, "--prefix", "").is(t, "2 keys removed\n")
+}
+
+// forbidden is an input that nobody may read.
+type forbidden struct{ t *testing.T }
+
+func (f forbidden) Read([]byte) (int, error) {
+	f.t.Error("the input was read")
+	return 0, io.EOF
+}
+
+// TestStoreFirst: that there is no store is said before an input is waited for.
+func TestStoreFirst(t *testing.T) {
+	for _, command := range []string{"put", "load"} {
+		var complaints bytes.Buffer
+		a := &cli.App{In: forbidden{t}, Out: cli.NewSink(io.Discard), Err: cli.NewSink(&complaints)}
+		words := []string{command, filepath.Join(t.TempDir(), "nosuch"), "key"}[:map[string]int{"put": 3, "load": 2}[command]]
+		code := a.Main(ctx, &cli.Command{Name: "aegis", Subs: Commands()}, words)
+		if code != cli.ExitUsage || !strings.Contains(complaints.String(), "--create makes one") {
+			t.Errorf("%s: exit code %d, %q", command, code, complaints.String())
+		}
+	}
 }
 
 // TestKeyspaces: they are listed, made and dropped, and named where one is wrong.
@@ -122,7 +162,10 @@ func TestMisuse(t *testing.T) {
 		{"bench --clients 0", "--clients 0"},
 		{"bench --seconds 0", "--seconds"},
 		{"bench NOSUCH --seconds 0.01", "no such file"},
+		{"bench --seconds 1e30", "--seconds"},
 		{"config print NOSUCH", "no such file"},
+		{"config validate NOSUCH", "no such file"},
+		{"inspect DIR --limit -1", "--limit -1"},
 		{"backup DIR --verify", "it needs FILE"},
 		{"backup DIR --since NOSUCH", "no such file"},
 		{"restore NEW NOSUCH", "no such file"},
@@ -131,7 +174,7 @@ func TestMisuse(t *testing.T) {
 	} {
 		line := strings.NewReplacer("DIR", dir, "TEXT", filepath.Join(base, "text"), "BASE", base, "NOSUCH", filepath.Join(base, "nosuch"), "NEW", filepath.Join(base, "new")).Replace(c.args)
 		s := run(t, line)
-		if s.code == cli.ExitClean || s.out != "" || !strings.Contains(s.err, c.says) || strings.Count(s.err, "\n") != 1 && !strings.HasPrefix(c.args, "bench") {
+		if s.code != cli.ExitUsage || s.out != "" || !strings.Contains(s.err, c.says) || strings.Count(s.err, "\n") != 1 && !strings.HasPrefix(c.args, "bench") {
 			t.Errorf("aegis %s: exit code %d, output %q, errors %q; want %q", c.args, s.code, s.out, s.err, c.says)
 		}
 	}

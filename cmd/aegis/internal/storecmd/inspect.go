@@ -47,6 +47,9 @@ type inspector struct {
 }
 
 func (i *inspector) run(ctx context.Context, a *cli.App, args []string) (int, error) {
+	if i.limit < 0 {
+		return cli.ExitUsage, fmt.Errorf("--limit %d: it cannot be negative", i.limit)
+	}
 	i.options.Entries = i.options.Entries || i.options.Values
 	info, err := os.Stat(args[0])
 	switch {

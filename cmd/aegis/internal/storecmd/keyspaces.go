@@ -87,7 +87,9 @@ func keyspaceLines(ctx context.Context, db *aegis.DB, count bool) (all []keyspac
 			}
 			var entries, size int64
 			for key, value := range k.Range(nil, nil) {
-				entries++
+				if entries++; entries%1024 == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
 				size += int64(len(key) + len(value))
 			}
 			all[i].Entries, all[i].Bytes = &entries, &size

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/aegis-storage/aegis"
@@ -22,7 +21,7 @@ func loadCommand() *cli.Command {
 		Long: `
 FILE, or standard input, is a stream of aegis dump, JSON lines or CSV; --format says which, or it is
 found out from the first bytes (CSV has to be said). What is loaded is added: a key that is there gets
-the new value.
+the new value. A block whose id another block of the store has is refused: ids are of each store.
 
 A keyspace of a stream that the store does not have is loaded in bulk, and appears whole or not at
 all. All else goes in transactions of --batch entries. A stream in a file is checked to its end before
@@ -59,6 +58,15 @@ type loadFlags struct {
 type record struct {
 	stream.Item
 	keyspace string // of an entry; "": that of the last Keyspace
+	line     int    // of a text, where it begins; 0: it is no text
+}
+
+// at adds to an error where in a text its cause is.
+func (r *record) at(err error) error {
+	if err == nil || r.line == 0 {
+		return err
+	}
+	return fmt.Errorf("line %d: %w", r.line, err)
 }
 
 // source is an input. Its end is io.EOF.
@@ -76,9 +84,17 @@ type loaded struct {
 	Seconds float64 `json:"seconds"`
 }
 
+func (l *loaded) String() string {
+	return cli.Count(int(l.Entries), "entry", "entries") + " and " + cli.Count(int(l.Blocks), "block", "blocks")
+}
+
 func (l *loadFlags) run(ctx context.Context, a *cli.App, args []string) (int, error) {
 	if l.batch < 1 {
 		return cli.ExitUsage, fmt.Errorf("--batch %d: it has to be 1 or more", l.batch)
+	}
+	c := access{write: true, create: l.create, makes: true, json: l.json}
+	if err := c.check(args[0]); err != nil { // before all of the input is read
+		return cli.ExitUsage, err
 	}
 	in, name := a.In, "standard input"
 	if len(args) == 1 {
@@ -101,7 +117,7 @@ func (l *loadFlags) run(ctx context.Context, a *cli.App, args []string) (int, er
 	if err != nil {
 		return cli.ExitUsage, damagedInput(name, err)
 	}
-	return access{write: true, create: l.create, makes: true, json: l.json}.with(a, args[0], func(db *aegis.DB) (int, error) {
+	return c.with(a, args[0], func(db *aegis.DB) (int, error) {
 		src, err := l.open(format, buffered)
 		if err != nil {
 			return cli.ExitUsage, damagedInput(name, err)
@@ -121,12 +137,16 @@ func damagedInput(name string, err error) error {
 // detect finds out the format.
 func (l *loadFlags) detect(r *bufio.Reader) (string, error) {
 	switch l.format {
-	case "stream", "jsonl", "csv":
+	case "stream":
+		return l.format, nil
+	case "jsonl", "csv":
+		skipMark(r)
 		return l.format, nil
 	case "auto":
 	default:
 		return "", fmt.Errorf("--format %s: there are: auto, stream, jsonl, csv", l.format)
 	}
+	skipMark(r)
 	head, err := r.Peek(len(stream.Magic()))
 	switch trimmed := bytes.TrimLeft(head, " \t\r\n"); {
 	case len(head) == 0 && errors.Is(err, io.EOF):
@@ -139,6 +159,14 @@ func (l *loadFlags) detect(r *bufio.Reader) (string, error) {
 		return "", err
 	}
 	return "", errors.New("it is neither a stream of aegis dump nor JSON lines: for CSV say --format csv")
+}
+
+// skipMark passes over the mark that some programs begin a UTF-8 text with.
+func skipMark(r *bufio.Reader) {
+	const mark = "\ufeff"
+	if head, _ := r.Peek(len(mark)); string(head) == mark {
+		_, _ = r.Discard(len(mark)) // it is there
+	}
 }
 
 // checkFirst reads a stream in a file to its end, and begins again. What cannot be read twice, a pipe
@@ -182,26 +210,25 @@ func (l *loadFlags) open(format string, r *bufio.Reader) (source, error) {
 	case "csv":
 		return newCSVSource(r, l.keyspace, l.columns)
 	}
-	return &jsonSource{r: r, keyspace: l.keyspace}, nil
+	return &jsonSource{r: r, keyspace: l.keyspace, most: maxLine}, nil
 }
 
 func (l *loadFlags) load(ctx context.Context, a *cli.App, db *aegis.DB, src source, name string) (int, error) {
-	start := time.Now()
 	tell := cli.NewTeller(a, l.json)
 	work := &loading{db: db, src: src, most: l.batch, made: map[string]bool{}, tell: tell}
 	err := work.all(ctx)
 	took := tell.End()
-	sum := loaded{work.entries, work.blocks, work.bulk, time.Since(start).Seconds()}
+	sum := loaded{work.entries, work.blocks, work.bulk, took.Seconds()}
 	if err != nil {
-		if work.entries+work.blocks > 0 {
-			err = fmt.Errorf("%w; %s before it are loaded", err, cli.Count(int(work.entries+work.blocks), "entry", "entries"))
+		if sum.Entries+sum.Blocks > 0 {
+			err = fmt.Errorf("%w; loaded before it: %s", err, &sum)
 		}
 		return cli.ExitUsage, damagedInput(name, err)
 	}
 	if l.json {
 		return cli.ExitClean, cli.WriteJSON(a.Out, sum)
 	}
-	a.Out.Printf("%s and %s loaded in %v\n", cli.Count(int(sum.Entries), "entry", "entries"), cli.Count(int(sum.Blocks), "block", "blocks"), took.Round(time.Millisecond))
+	a.Out.Printf("%s loaded in %v\n", &sum, took.Round(time.Millisecond))
 	return cli.ExitClean, nil
 }
 
@@ -236,25 +263,33 @@ func (l *loading) all(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		switch {
-		case r.Keyspace != nil:
-			err = l.keyspace(ctx, r.Keyspace)
-		default:
-			if r.keyspace == "" {
-				r.keyspace = l.current
+		if r.Keyspace != nil {
+			if err := l.commit(ctx); err != nil {
+				return err
 			}
-			l.batch = append(l.batch, r)
-			if l.bytes += len(r.Key) + len(r.Value); r.Block != nil {
-				l.bytes += len(r.Block.Stored)
-			}
-			if len(l.batch) >= l.most || l.bytes >= batchBytes {
-				err = l.commit(ctx)
-			}
+			err = r.at(l.keyspace(ctx, r.Keyspace))
+		} else {
+			err = l.add(ctx, r)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// add puts an entry or a block into the batch.
+func (l *loading) add(ctx context.Context, r record) error {
+	if r.keyspace == "" {
+		r.keyspace = l.current
+	}
+	l.batch = append(l.batch, r)
+	if l.bytes += len(r.Key) + len(r.Value); r.Block != nil {
+		l.bytes += len(r.Block.Stored)
+	}
+	if len(l.batch) < l.most && l.bytes < batchBytes {
+		return nil
+	}
+	return l.commit(ctx)
 }
 
 func (l *loading) next() (record, error) {
@@ -270,9 +305,6 @@ func (l *loading) next() (record, error) {
 
 // keyspace begins a keyspace: one that is not there is loaded in bulk, if its entries ascend.
 func (l *loading) keyspace(ctx context.Context, k *stream.Keyspace) error {
-	if err := l.commit(ctx); err != nil {
-		return err
-	}
 	l.current = k.Name
 	if k.Name == aegis.DefaultKeyspaceName || l.made[k.Name] {
 		return nil
@@ -344,26 +376,10 @@ func (l *loading) commit(ctx context.Context) error {
 	}
 	err := l.db.Update(ctx, func(tx *aegis.Tx) error {
 		spaces := map[string]*aegis.Keyspace{}
-		for _, r := range l.batch {
-			if r.Block != nil {
-				if err := tx.CopyBlock(r.Block.ID, r.Block.Stored); err != nil {
-					return err
-				}
-				continue
-			}
-			k := spaces[r.keyspace]
-			if k == nil {
-				var err error
-				if k, err = tx.Keyspace(r.keyspace); errors.Is(err, aegis.ErrNotFound) {
-					k, err = tx.CreateKeyspace(r.keyspace, aegis.KeyspaceOptions{})
-				}
-				if err != nil {
-					return err
-				}
-				spaces[r.keyspace] = k
-			}
-			if err := k.Put(r.Key, r.Value); err != nil {
-				return fmt.Errorf("key \"%s\": %w", strings.TrimSpace(cli.Escape(r.Key)), err)
+		for i := range l.batch {
+			r := &l.batch[i]
+			if err := r.at(r.put(tx, spaces)); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -381,4 +397,42 @@ func (l *loading) commit(ctx context.Context) error {
 	l.tell.Tell(aegis.Progress{Stage: "load", Done: int64(l.entries + l.blocks), Unit: "entries"})
 	l.batch, l.bytes = l.batch[:0], 0
 	return nil
+}
+
+// put writes an entry or a block. spaces are the keyspaces that the transaction has found.
+func (r *record) put(tx *aegis.Tx, spaces map[string]*aegis.Keyspace) error {
+	if r.Block != nil {
+		return putBlock(tx, r.Block)
+	}
+	k := spaces[r.keyspace]
+	if k == nil {
+		var err error
+		if k, err = tx.Keyspace(r.keyspace); errors.Is(err, aegis.ErrNotFound) {
+			k, err = tx.CreateKeyspace(r.keyspace, aegis.KeyspaceOptions{})
+		}
+		if err != nil {
+			return err
+		}
+		spaces[r.keyspace] = k
+	}
+	if err := k.Put(r.Key, r.Value); err != nil {
+		return fmt.Errorf("the key \"%s\": %w", beginning(r.Key), err)
+	}
+	return nil
+}
+
+// putBlock writes a block under its id, unless another block has it.
+func putBlock(tx *aegis.Tx, b *stream.Block) error {
+	there, err := tx.ReadBlock(b.ID)
+	if err != nil && !errors.Is(err, aegis.ErrNotFound) {
+		return err
+	}
+	if copyErr := tx.CopyBlock(b.ID, b.Stored); copyErr != nil || err != nil {
+		return copyErr
+	}
+	loaded, err := tx.ReadBlock(b.ID)
+	if err == nil && !bytes.Equal(there.Data(), loaded.Data()) {
+		err = fmt.Errorf("the store has another block %d: load into a new store, or dump with --only, without blocks", b.ID)
+	}
+	return err
 }

@@ -56,6 +56,15 @@ func (n *notation) show(b []byte) string {
 	return cli.Escape(b)
 }
 
+// beginning writes how a key begins, for a message.
+func beginning(key []byte) string {
+	const most = 64
+	if len(key) > most {
+		return cli.Escape(key[:most]) + "…"
+	}
+	return cli.Escape(key)
+}
+
 func unescape(s string) ([]byte, error) {
 	var out []byte
 	for i := 0; i < len(s); i++ {
@@ -101,8 +110,14 @@ func (n *notation) asText(b []byte) (text, digits *string) {
 	return &s, nil
 }
 
-func (n *notation) line(key, value []byte) (e entryLine) {
+// keyLine is an entry of which only the key is told.
+func (n *notation) keyLine(key []byte) (e entryLine) {
 	e.Key, e.KeyHex = n.asText(key)
+	return e
+}
+
+func (n *notation) line(key, value []byte) entryLine {
+	e := n.keyLine(key)
 	e.Value, e.ValueHex = n.asText(value)
 	return e
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/cli"
+	"github.com/aegis-storage/aegis/cmd/aegis/internal/inspect"
 )
 
 // access says how a command opens a store.
@@ -27,6 +28,7 @@ func (c access) with(a *cli.App, dir string, do func(db *aegis.DB) (int, error))
 	tell := cli.NewTeller(a, c.json)
 	defer tell.End()
 	db, err := c.open(tell, dir)
+	tell.End() // what is printed now stands on a line of its own
 	if err != nil {
 		return cli.ExitUsage, explain(dir, err)
 	}
@@ -81,14 +83,9 @@ func (c access) hint() string {
 	return "aegis put --create makes one"
 }
 
-func isStoreFile(name string) bool {
-	for _, prefix := range []string{"checkpoint-", "table-", "wal-"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
-}
+// isStoreFile reports whether a file makes its directory a store's, or that of one that is being put
+// together, for which package aegis has an error of its own.
+func isStoreFile(name string) bool { return inspect.Kind(name, nil) != "" }
 
 // explain adds to an error what to do.
 func explain(dir string, err error) error {

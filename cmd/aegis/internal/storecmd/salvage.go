@@ -49,13 +49,16 @@ func runSalvage(ctx context.Context, a *cli.App, dir, to string, json bool) (cod
 		return cli.ExitUsage, err
 	}
 	tell := cli.NewTeller(a, json)
+	done := a.Unfinished(func() { a.Err.Printf("%s\n", onlyPart(to)) })
 	report, err := salvage.Run(ctx, from, db, salvage.Options{Progress: tell.Tell})
 	took := tell.End()
-	if err = errors.Join(err, db.Close()); err != nil {
-		if report == nil {
-			err = errors.Join(err, removeStore(to, wasThere))
-		}
-		return cli.ExitUsage, explain(dir, err)
+	err = errors.Join(err, db.Close())
+	done()
+	switch {
+	case err != nil && report == nil:
+		return cli.ExitUsage, explain(dir, errors.Join(err, removeStore(to, wasThere)))
+	case err != nil: // the medium may fail for good: what was read of it is kept
+		return cli.ExitUsage, fmt.Errorf("%w; %s", explain(dir, err), onlyPart(to))
 	}
 	code = cli.ExitClean
 	if !report.Sound() {
@@ -67,6 +70,10 @@ func runSalvage(ctx context.Context, a *cli.App, dir, to string, json bool) (cod
 	a.Out.Printf("%s", report)
 	a.Err.Printf("%s made in %v\n", to, took.Round(time.Millisecond))
 	return code, nil
+}
+
+func onlyPart(dir string) string {
+	return dir + " has only a part of what can be salvaged: another attempt needs another directory"
 }
 
 // removeStore removes the files of a store that this command has made, and the directory unless it was

@@ -140,9 +140,7 @@ func (s *scanner) print(ctx context.Context, out *bufio.Writer, all iter.Seq2[[]
 func (s *scanner) entry(dst, key, value []byte) ([]byte, error) {
 	switch {
 	case *s.json && s.keysOnly:
-		e := s.line(key, nil)
-		e.Value, e.ValueHex = nil, nil
-		return appendJSON(dst, e)
+		return appendJSON(dst, s.keyLine(key))
 	case *s.json:
 		return appendJSON(dst, s.line(key, value))
 	case s.keysOnly:

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/stream"
@@ -30,8 +32,12 @@ func (s *streamSource) sorted() bool { return true }
 type jsonSource struct {
 	r        *bufio.Reader
 	keyspace string
-	line     int
+	line     int // that was read last
+	most     int // bytes of a line
 }
+
+// maxLine bounds a line, in bytes: one with a key and a value of the largest size, each byte as \u00NN.
+const maxLine = 6*(aegis.MaxKeyBytes+aegis.MaxValueBytes) + 4<<10
 
 func (s *jsonSource) sorted() bool { return false }
 
@@ -46,17 +52,14 @@ type jsonRecord struct {
 
 func (s *jsonSource) next() (record, error) {
 	for {
-		line, err := s.r.ReadBytes('\n')
-		s.line++
+		line, err := s.read()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return record{}, err
+		}
 		if line = bytes.TrimSpace(line); len(line) > 0 {
-			if err != nil && !errors.Is(err, io.EOF) {
-				return record{}, err
-			}
 			r, err := s.parse(line)
-			if err != nil {
-				err = fmt.Errorf("line %d: %w", s.line, err)
-			}
-			return r, err
+			r.line = s.line
+			return r, r.at(err)
 		}
 		if err != nil {
 			return record{}, err
@@ -64,15 +67,46 @@ func (s *jsonSource) next() (record, error) {
 	}
 }
 
+// read returns the next line, valid until the next call.
+func (s *jsonSource) read() (line []byte, err error) {
+	s.line++
+	for {
+		part, err := s.r.ReadSlice('\n')
+		if line == nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return part, err
+		}
+		line = append(line, part...)
+		switch {
+		case len(line) > s.most:
+			return nil, fmt.Errorf("line %d: it is longer than any entry can be", s.line)
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return line, err
+		}
+	}
+}
+
 func (s *jsonSource) parse(line []byte) (r record, err error) {
+	if !utf8.Valid(line) {
+		return r, errors.New(`it is not UTF-8: "key_hex" and "value_hex" are for other bytes`)
+	}
 	var v jsonRecord
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {
+		if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) {
+			what := "a line"
+			if wrong.Field != "" {
+				what = strconv.Quote(wrong.Field[strings.LastIndex(wrong.Field, ".")+1:])
+			}
+			err = fmt.Errorf("%s cannot be of the kind %s", what, wrong.Value)
+		}
 		return r, err
 	}
 	if d.More() {
 		return r, errors.New("there is more than one value in the line")
+	}
+	if err := v.whole(line); err != nil {
+		return r, err
 	}
 	key, isEntry, err := bytesOf(v.Key, v.KeyHex)
 	if err != nil {
@@ -103,6 +137,19 @@ func (s *jsonSource) parse(line []byte) (r record, err error) {
 	return r, errors.New(`there is neither "key" nor "key_hex"`)
 }
 
+// whole refuses a line in which half of a pair of escapes for one character stands alone: package json reads
+// another character for it.
+func (v *jsonRecord) whole(line []byte) error {
+	const other = "\ufffd"
+	for _, text := range []*string{v.Key, v.Value, &v.Keyspace} {
+		if text != nil && strings.Contains(*text, other) && !bytes.Contains(line, []byte(other)) &&
+			!bytes.Contains(bytes.ToLower(line), []byte(`\ufffd`)) {
+			return errors.New(`an escape from \ud800 to \udfff stands alone: "key_hex" and "value_hex" are for other bytes`)
+		}
+	}
+	return nil
+}
+
 // csvSource is CSV.
 type csvSource struct {
 	r        *csv.Reader
@@ -116,7 +163,9 @@ func newCSVSource(r *bufio.Reader, keyspace string, columns []string) (*csvSourc
 	s := &csvSource{r: csv.NewReader(r), columns: columns, keyspace: keyspace}
 	if len(columns) == 0 {
 		var err error
-		if s.columns, err = s.r.Read(); err != nil {
+		if s.columns, err = s.r.Read(); errors.Is(err, io.EOF) {
+			return nil, errors.New("it is empty: the first line has the names of the columns, or --columns")
+		} else if err != nil {
 			return nil, fmt.Errorf("the line with the names of the columns: %w", err)
 		}
 	}
@@ -149,6 +198,7 @@ func (s *csvSource) next() (record, error) {
 		return record{}, err
 	}
 	r := record{keyspace: s.keyspace}
+	r.line, _ = s.r.FieldPos(0)
 	for i, name := range s.columns {
 		var err error
 		switch name {
@@ -166,8 +216,8 @@ func (s *csvSource) next() (record, error) {
 			}
 		}
 		if err != nil {
-			line, _ := s.r.FieldPos(i)
-			return r, fmt.Errorf("line %d: column %s: %w", line, name, err)
+			r.line, _ = s.r.FieldPos(i)
+			return r, r.at(fmt.Errorf("column %s: %w", name, err))
 		}
 	}
 	return r, nil

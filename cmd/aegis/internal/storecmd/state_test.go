@@ -2,16 +2,21 @@ package storecmd
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/cli"
+	"github.com/aegis-storage/aegis/cmd/aegis/internal/inspect"
 )
 
 // TestStats: what a store holds is summed up.
@@ -237,7 +242,165 @@ func TestInterrupted(t *testing.T) {
 	fill(t, dir)
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	for _, command := range []string{"scan", "dump", "check"} {
-		runWith(t, canceled, "", false, command, dir).want(t, cli.ExitInterrupted, "context canceled")
+	for _, command := range []string{"scan DIR", "dump DIR", "check DIR", "keyspaces list --count DIR"} {
+		words := strings.Fields(strings.ReplaceAll(command, "DIR", dir))
+		runWith(t, canceled, "", false, words...).want(t, cli.ExitInterrupted, "interrupted")
 	}
+	part := filepath.Join(t.TempDir(), "part")
+	runWith(t, canceled, "", false, "salvage", dir, part).want(t, cli.ExitInterrupted, "interrupted", part+" has only a part")
+}
+
+// countdown is a context that ends when it has been asked so often.
+type countdown struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (c *countdown) Err() error {
+	if c.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestInterruptedCheck: damage that was found before an interrupt is told, and makes the exit code 1.
+func TestInterruptedCheck(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir)
+	flip(t, theFile(t, dir, "table-"), 100)
+	told := 0
+	for n := range int64(200) {
+		c := &countdown{Context: ctx}
+		c.left.Store(n)
+		s := runWith(t, c, "", false, "check", dir)
+		switch {
+		case s.code == cli.ExitInterrupted && s.out == "":
+		case s.code == cli.ExitFound && strings.Contains(s.out, "page checksum") && !strings.Contains(s.out, "canceled"):
+			if strings.Contains(s.err, "interrupted: there may be more") {
+				told++
+			}
+		default:
+			t.Fatalf("after %d: %+v", n, s)
+		}
+	}
+	if told < 5 { // among them interrupts while tables are read, and not only behind them
+		t.Errorf("damage was told after %d interrupts", told)
+	}
+}
+
+// TestErrorsApart: what else went wrong is not taken for the interrupt.
+func TestErrorsApart(t *testing.T) {
+	left := errors.New("the directory cannot be removed")
+	err := errors.Join(fmt.Errorf("get: %w", context.Canceled), left)
+	if got := without(err, context.Canceled); !errors.Is(got, left) || errors.Is(got, context.Canceled) {
+		t.Errorf("%v is left", got)
+	}
+	if err := without(context.Canceled, context.Canceled); err != nil {
+		t.Error(err)
+	}
+	whole := fmt.Errorf("write the log: %w: %w", aegis.ErrNoSpace, left)
+	if all := leavesOf(errors.Join(errors.Join(whole, left), left)); len(all) != 3 || all[0].Error() != whole.Error() {
+		t.Errorf("%q", all)
+	}
+}
+
+// TestMeasureBusy: a file that goes while a store is measured is no error.
+func TestMeasureBusy(t *testing.T) {
+	dir := t.TempDir()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 3000 {
+			name := filepath.Join(dir, fmt.Sprintf("table-%016x", i))
+			_ = os.WriteFile(name, nil, 0o644)
+			_ = os.Remove(name)
+		}
+	}()
+	for going := true; going; {
+		select {
+		case <-done:
+			going = false
+		default:
+		}
+		if _, err := measure(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestUnfinishedRestore: the mark of a restore that was cut short is told as that by every command, and
+// restore goes over it.
+func TestUnfinishedRestore(t *testing.T) {
+	base := t.TempDir()
+	dir, full, to := filepath.Join(base, "data"), filepath.Join(base, "full"), filepath.Join(base, "to")
+	fill(t, dir)
+	run(t, "backup", dir, full).want(t, cli.ExitClean)
+	must(t, os.Mkdir(to, 0o755))
+	must(t, os.WriteFile(filepath.Join(to, inspect.Mark), nil, 0o644))
+	for _, command := range []string{"stats", "scan", "check"} {
+		run(t, command, to).want(t, cli.ExitUsage, "unfinished restore, run it again")
+	}
+	run(t, "inspect", to).want(t, cli.ExitClean, inspect.Mark, "has not ended")
+	run(t, "inspect", to, inspect.Mark).want(t, cli.ExitClean, "has not ended")
+	run(t, "restore", to, full).want(t, cli.ExitClean)
+	run(t, "check", to).want(t, cli.ExitClean)
+}
+
+// TestInspectDamagedCheckpoint: of a copy with a bad checksum is shown what its bytes seem to say, marked.
+func TestInspectDamagedCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir)
+	path := theFile(t, dir, "checkpoint-")
+	table := filepath.Base(theFile(t, dir, "table-"))
+	flip(t, path, -1) // of the checksum
+	s := run(t, "inspect", path).want(t, cli.ExitFound, "checkpoint checksum", "what the bytes seem to say", table)
+	for line := range strings.Lines(s.out) {
+		if strings.HasSuffix(line, "(unproven)\n") == strings.Contains(line, "damage") {
+			t.Errorf("%s", line)
+		}
+	}
+	for line := range strings.Lines(run(t, "inspect", path, "--json").out) {
+		var o map[string]any
+		must(t, json.Unmarshal([]byte(line), &o))
+		if (o["unproven"] == true) == (o["kind"] == "damage") {
+			t.Errorf("%v", o)
+		}
+	}
+	b, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, b[:len(b)-20], 0o644))
+	run(t, "inspect", path).want(t, cli.ExitFound, "number ", "(unproven)", "from here on the bytes make no sense")
+	must(t, os.WriteFile(path, []byte(strings.Repeat("garbage ", 20)), 0o644))
+	if s := run(t, "inspect", path).want(t, cli.ExitFound, "nothing of this copy can be believed"); strings.Contains(s.out, "unproven") {
+		t.Errorf("%s", s.out)
+	}
+}
+
+// TestLaterVersion: a log segment of a later format version is no missing log: both versions are told.
+func TestLaterVersion(t *testing.T) {
+	dir := crashed(t)
+	must(t, os.RemoveAll(filepath.Join(dir, backends.LockName)))
+	all, err := filepath.Glob(filepath.Join(dir, "wal-*"))
+	must(t, err)
+	changed := ""
+	for _, path := range all {
+		b, err := os.ReadFile(path)
+		must(t, err)
+		if !strings.HasPrefix(string(b), "AEGISWAL") {
+			continue
+		}
+		for _, at := range []int{0, 4096} {
+			head := b[at : at+64]
+			binary.LittleEndian.PutUint32(head[8:], 2)
+			clear(head[12:16])
+			binary.LittleEndian.PutUint32(head[12:], crc32.Checksum(head, crc32.MakeTable(crc32.Castagnoli)))
+		}
+		must(t, os.WriteFile(path, b, 0o644))
+		changed = path
+	}
+	const says = "a log segment of format version 2, this code reads 1"
+	run(t, "inspect", dir).want(t, cli.ExitFound, "a segment of format version 2; DAMAGED: offset 0: "+says)
+	run(t, "inspect", changed).want(t, cli.ExitFound, says)
+	run(t, "get", dir, "key 0").want(t, cli.ExitFound, filepath.Base(changed), says)
+	run(t, "put", dir, "key 0", "x").want(t, cli.ExitFound, says)
 }

@@ -2,13 +2,15 @@ package storecmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/cli"
+	"github.com/aegis-storage/aegis/cmd/aegis/internal/inspect"
 )
 
 func statsCommand() *cli.Command {
@@ -81,6 +83,7 @@ func sumTables(runs []aegis.RunLayout) (t tableStats) {
 	return t
 }
 
+// measure sums up the files of a store. A file that goes meanwhile is none.
 func measure(dir string) (sizes filesOf, err error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
@@ -88,18 +91,23 @@ func measure(dir string) (sizes filesOf, err error) {
 	}
 	for _, f := range files {
 		info, err := f.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return sizes, err
 		}
-		switch name := f.Name(); {
-		case strings.HasPrefix(name, "checkpoint-"):
+		switch inspect.Kind(f.Name(), nil) {
+		case "checkpoint":
 			sizes.Checkpoints += info.Size()
-		case strings.HasPrefix(name, "table-"):
+		case "table":
 			sizes.Tables += info.Size()
-		case strings.HasPrefix(name, "wal-"):
+		case "log":
 			sizes.Log += info.Size()
 		default:
-			sizes.Other += info.Size()
+			if f.Type().IsRegular() {
+				sizes.Other += info.Size()
+			}
 		}
 	}
 	return sizes, nil
