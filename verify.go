@@ -140,5 +140,5 @@ func (db *DB) replayNothing(ctx context.Context, c *flusher.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	return log.Close()
+	return errors.Join(append(log.Copies(), log.Close())...)
 }

@@ -27,6 +27,7 @@
 //
 // # What cannot be known
 //
-// A log whose last segment file is missing ends one file earlier; nothing in the files before it
-// says that it was there. The Report says where the log ended.
+// A log whose last segment file is missing ends one file earlier. A checkpoint that reaches further, or that
+// is of a later epoch, proves that it was there; else nothing in the files before it does, and the
+// Report says from which commit on nothing can be known, and where the log ended.
 package salvage

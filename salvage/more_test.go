@@ -85,7 +85,8 @@ func compacted(t *testing.T, s *sample) (before, after files) {
 }
 
 // TestRetired: tables that were merged, and not removed before the checkpoint was lost, bring
-// nothing back, whichever of them are there.
+// nothing back, whichever of them are there. Of the bulk load's, which may be among them, nothing
+// says whether it was merged: what it brings back is told (compare), of its keyspace alone.
 func TestRetired(t *testing.T) {
 	s := theSample()
 	before, after := compacted(t, s)
@@ -93,7 +94,11 @@ func TestRetired(t *testing.T) {
 	check := func(what string, f files) {
 		t.Helper()
 		r := run(t, f, s.model)
-		if n := compare(t, s, r); n != 0 || !r.report.Sound() {
+		n := compare(t, s, r)
+		others := slices.ContainsFunc(r.report.Lost, func(l salvage.Lost) bool {
+			return l.Kind != salvage.Unordered || l.Keyspace != "bulk"
+		})
+		if others || n != 0 && r.report.Sound() {
 			t.Errorf("with %s: %d keys differ: %v", what, n, r.report)
 		}
 	}

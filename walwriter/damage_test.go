@@ -18,6 +18,7 @@ type sample struct {
 	files map[string][]byte
 	// Where synced records lie that headers assert, per file: damage there must be found.
 	asserted map[string][][2]int
+	copies   []error // of the last recovery
 }
 
 func newSample(t testing.TB) *sample {
@@ -105,6 +106,7 @@ func (s *sample) try(t testing.TB, name string, b []byte) (last pages.Seq, lost 
 		return 0, lost
 	}
 	must(t, err)
+	s.copies = r.Copies()
 	return r.Last(), nil
 }
 
@@ -382,13 +384,51 @@ func TestLostHeadersOfTheLastSegment(t *testing.T) {
 
 func TestOneHeaderCopyIsEnough(t *testing.T) {
 	s := newSample(t)
+	if _, lost := s.try(t, s.names()[0], s.files[s.names()[0]]); lost != nil || len(s.copies) > 0 {
+		t.Fatalf("undamaged: %v, %v", lost, s.copies)
+	}
+	told := 0
 	for _, name := range s.names() {
-		for _, at := range []int{0, headerCopyAt} {
+		for _, at := range headerOffsets {
 			b := slices.Clone(s.files[name])
 			clear(b[at : at+blockBytes])
 			if last, lost := s.try(t, name, b); lost != nil || last != s.m.last {
 				t.Errorf("%s without the header at %d: %d, %v", name, at, last, lost)
 			}
+			var bad *pages.CorruptionError
+			switch {
+			case len(s.asserted[name]) == 0 && len(s.copies) > 0:
+				t.Errorf("%s without the header at %d, which may be torn: %v", name, at, s.copies)
+			case len(s.asserted[name]) > 0 && (len(s.copies) != 1 || !errors.As(s.copies[0], &bad) || bad.File != name || bad.Offset != int64(at)):
+				t.Errorf("%s without the header at %d, which was synced: %v", name, at, s.copies)
+			}
+			told += len(s.copies)
 		}
+	}
+	if told == 0 {
+		t.Error("no segment of the sample is sure to have been synced")
+	}
+}
+
+// TestTornHeaderCopy: a segment of which nothing says that it was synced may have lost a copy of its header
+// in a crash.
+func TestTornHeaderCopy(t *testing.T) {
+	d := newDisk()
+	h := newTestLog(t, d, testLimits())
+	for h.m.stats.Rotations == 0 {
+		h.mustAppend(t, true, bytes.Repeat([]byte("z"), 700))
+		must(t, h.runJobs())
+	}
+	s := &sample{harness: h, d: d}
+	name := fileName(s.m.current().slot)
+	torn := slices.Clone(d.names[name].cache)
+	clear(torn[:blockBytes])
+	for synced := range 2 {
+		if last, lost := s.try(t, name, torn); lost != nil || last != s.m.last || len(s.copies) != synced {
+			t.Errorf("%d: recovered up to %d, %v, %v", synced, last, lost, s.copies)
+		}
+		h.mustAppend(t, true, []byte("what it asserts"))
+		torn = slices.Clone(d.names[name].cache)
+		clear(torn[:blockBytes])
 	}
 }

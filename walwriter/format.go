@@ -46,6 +46,9 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// headerOffsets are those of the two copies of a segment's header.
+var headerOffsets = [...]int{0, headerCopyAt}
+
 // segmentHeader is the decoded header of a segment.
 type segmentHeader struct {
 	number, epoch uint32

@@ -17,7 +17,8 @@ type logFile struct {
 	slot   uint32
 	size   int64 // bytes
 	header segmentHeader
-	valid  bool // a header copy is good
+	valid  bool  // a header copy is good
+	bad    int64 // offset of a copy that is not like header; below zero: there is none
 
 	// Of a file without a good header: what the groups in it say. An activated segment whose
 	// two header copies were damaged still asserts what was synced before its groups.
@@ -59,7 +60,7 @@ func (lf *logFile) open(b backends.Backend) error {
 	if err := readFull(f, buf, 0); err != nil {
 		return fmt.Errorf("walwriter: read %s: %w", lf.name, err)
 	}
-	for _, at := range [...]int{0, headerCopyAt} {
+	for _, at := range headerOffsets {
 		if at >= len(buf) {
 			break
 		}
@@ -73,6 +74,7 @@ func (lf *logFile) open(b backends.Backend) error {
 		}
 	}
 	if lf.valid || len(buf) < dataStart {
+		lf.compare(buf)
 		return nil
 	}
 	first, ok := decodeGroupHeader(buf[dataStart:])
@@ -92,6 +94,19 @@ func (lf *logFile) open(b backends.Backend) error {
 // versionText tells a format version that this code does not read.
 func versionText(v uint32) string {
 	return fmt.Sprintf("a log segment of format version %d, this code reads %d", v, formatVersion)
+}
+
+// compare looks which copy of the header is not as it should be.
+func (lf *logFile) compare(buf []byte) {
+	lf.bad = -1
+	for _, at := range headerOffsets {
+		if at >= len(buf) {
+			break
+		}
+		if h, ok := decodeSegmentHeader(buf[at:]); !ok || h != lf.header {
+			lf.bad = int64(at)
+		}
+	}
 }
 
 // found is what a search for group headers came upon.

@@ -35,6 +35,7 @@ type Recovered struct {
 	records  int64
 	bytes    int64
 	torn     int64
+	copies   []error
 	finished bool
 }
 
@@ -109,6 +110,10 @@ func (r *Recovered) Bytes() int64 { return r.bytes }
 
 // TornBytes is the length of what was cut at the end, as far as its headers could be read.
 func (r *Recovered) TornBytes() int64 { return r.torn }
+
+// Copies returns a *pages.CorruptionError for each segment of which one copy of the header is damaged, though
+// it was synced. Recovery does with the other one.
+func (r *Recovered) Copies() []error { return r.copies }
 
 // Close lets go of the replayed tail. It is needed only where Start is not called.
 func (r *Recovered) Close() error {

@@ -136,10 +136,21 @@ func (p *Replay) Next(b *Block) (more bool, err error) {
 func (p *Replay) Recovered() *Recovered {
 	r := &Recovered{
 		backend: p.backend, from: p.from, last: p.next - 1, tail: p.tail,
-		records: p.records, bytes: p.done, torn: p.torn,
+		records: p.records, bytes: p.done, torn: p.torn, copies: p.copies(),
 	}
 	r.sortFiles(p.files, p.order, p.ends)
 	return r
+}
+
+// copies tells of damaged copies of headers. A crash tears one only before anything says that a commit
+// of the segment was synced.
+func (p *Replay) copies() (errs []error) {
+	for i := range p.order {
+		if s := &p.order[i]; s.bad >= 0 && p.asserted >= s.header.base {
+			errs = append(errs, damaged(s.name, s.bad, "one copy of the segment's header is damaged"))
+		}
+	}
+	return errs
 }
 
 // Close gives the file at hand back. It can be called again.
