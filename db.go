@@ -40,7 +40,7 @@ type DB struct {
 	events  *events
 	watcher *watcher
 
-	commits sync.Pool // *messages.Commit
+	commits *sync.Pool // *messages.Commit; apart, as a pool in use keeps what it lies in alive until the second collection
 	latency latencies
 	opened  time.Time
 	reopen  RecoveryStats

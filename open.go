@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aegis-storage/aegis/actors"
@@ -61,7 +62,7 @@ func Open(dir string, options *Options) (*DB, error) {
 	db := &DB{
 		opts: opts, dir: dir, codec: codec, backend: backend, release: release,
 		rt: opts.Runtime, events: newEvents(opts.Runtime, dir, opts.Logger), pub: &versions.Published{}, gate: actors.NewGate(), over: actors.NewLatch(),
-		latency: latencies{rt: opts.Runtime},
+		latency: latencies{rt: opts.Runtime}, commits: new(sync.Pool),
 	}
 	db.watcher = newWatcher(db)
 	if err := db.open(); err != nil {
@@ -333,7 +334,7 @@ func (db *DB) twin(opts Options) *DB {
 	d := &DB{
 		opts: opts, dir: db.dir, codec: db.codec, backend: db.backend, release: func() error { return nil },
 		rt: db.rt, events: newEvents(db.rt, db.dir, nil), pub: &versions.Published{}, gate: actors.NewGate(), over: actors.NewLatch(),
-		cache: db.cache, latency: latencies{rt: db.rt},
+		cache: db.cache, latency: latencies{rt: db.rt}, commits: new(sync.Pool),
 	}
 	d.watcher = newWatcher(d)
 	return d
