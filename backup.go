@@ -8,8 +8,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/aegis-storage/aegis/backends"
-	"github.com/aegis-storage/aegis/flusher"
 	"github.com/aegis-storage/aegis/pages"
 )
 
@@ -98,13 +96,11 @@ func (db *DB) Backup(ctx context.Context, w io.Writer, since *BackupInfo) (*Back
 
 // choose says which tables the stream has: those that since does not have with the same contents.
 func (h *backupHead) choose(since *BackupInfo) error {
+	had := map[string]string{}
 	if since != nil {
 		if err := h.follows(since); err != nil {
 			return err
 		}
-	}
-	had := map[string]string{}
-	if since != nil {
 		for _, t := range since.Tables {
 			had[t.Name] = t.Sum
 		}
@@ -123,10 +119,10 @@ func (h *backupHead) choose(since *BackupInfo) error {
 func (h *backupHead) follows(since *BackupInfo) error {
 	c := h.checkpoint
 	id, err := hex.DecodeString(since.ID)
-	if err != nil || len(id) != len(h.since) {
+	copy(h.since[:], id)
+	if err != nil || len(id) != len(h.since) || h.since == (backupID{}) { // zeros stand for a full one
 		return fmt.Errorf("%w: %q is no backup's ID", ErrBackupChain, since.ID)
 	}
-	copy(h.since[:], id)
 	switch own := storeName(c.Store); {
 	case own == "":
 		return fmt.Errorf("%w: this store has no identity yet: open it for writing once, and begin with a full backup", ErrBackupChain)
@@ -148,30 +144,6 @@ func (s *backupSource) copyTable(ctx context.Context, id pages.FileID, out *back
 	return s.read(ctx, id, out.buf[frameHead:frameHead+frameBytes], func(off int64, n int) error {
 		return out.frame(id, off, n)
 	})
-}
-
-// read reads a table's file piece by piece into buf and has each taken.
-func (s *backupSource) read(ctx context.Context, id pages.FileID, buf []byte, take func(off int64, n int) error) (err error) {
-	name, size := pages.TableName(id), s.tables[id].Meta().Size
-	f, err := s.backend(id).Open(name)
-	if err != nil {
-		return fmt.Errorf("aegis: backup: open %s: %w", name, err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	for off := int64(0); off < size; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n := int(min(size-off, int64(len(buf))))
-		if got, err := f.ReadAt(buf[:n], off); got < n {
-			return fmt.Errorf("aegis: backup: read %s at %d: %w", name, off, errors.Join(err, io.ErrUnexpectedEOF))
-		}
-		if err := take(off, n); err != nil {
-			return err
-		}
-		off += int64(n)
-	}
-	return nil
 }
 
 // ReadBackupInfo reads the head of a backup, and not a byte more.
@@ -205,22 +177,4 @@ func VerifyBackup(ctx context.Context, r io.Reader, progress func(Progress)) (*B
 		return nil, err
 	}
 	return info, nil
-}
-
-// backupSource is a state of the store whose table files stay until release is called.
-type backupSource struct {
-	checkpoint *flusher.Checkpoint
-	tables     map[pages.FileID]*pages.Table // those of the checkpoint
-	stored     backends.Backend
-	built      backends.Backend // has the tables from firstBuilt on
-	firstBuilt pages.FileID
-	release    func()
-}
-
-// backend returns where a table's file is.
-func (s *backupSource) backend(id pages.FileID) backends.Backend {
-	if s.built != nil && id >= s.firstBuilt {
-		return s.built
-	}
-	return s.stored
 }

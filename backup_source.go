@@ -2,12 +2,57 @@ package aegis
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/flusher"
 	"github.com/aegis-storage/aegis/messages"
 	"github.com/aegis-storage/aegis/pages"
 )
+
+// backupSource is a state of the store whose table files stay until release is called.
+type backupSource struct {
+	checkpoint *flusher.Checkpoint
+	tables     map[pages.FileID]*pages.Table // those of the checkpoint
+	stored     backends.Backend
+	built      backends.Backend // has the tables from firstBuilt on
+	firstBuilt pages.FileID
+	release    func()
+}
+
+// backend returns where a table's file is.
+func (s *backupSource) backend(id pages.FileID) backends.Backend {
+	if s.built != nil && id >= s.firstBuilt {
+		return s.built
+	}
+	return s.stored
+}
+
+// read reads a table's file piece by piece into buf and has each taken.
+func (s *backupSource) read(ctx context.Context, id pages.FileID, buf []byte, take func(off int64, n int) error) (err error) {
+	name, size := pages.TableName(id), s.tables[id].Meta().Size
+	f, err := s.backend(id).Open(name)
+	if err != nil {
+		return fmt.Errorf("aegis: backup: open %s: %w", name, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for off := int64(0); off < size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := int(min(size-off, int64(len(buf))))
+		if got, err := f.ReadAt(buf[:n], off); got < n {
+			return fmt.Errorf("aegis: backup: read %s at %d: %w", name, off, errors.Join(err, io.ErrUnexpectedEOF))
+		}
+		if err := take(off, n); err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return nil
+}
 
 // backupSource flushes what is committed, and pins the tables of a published checkpoint that covers
 // it. The caller has entered.

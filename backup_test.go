@@ -225,19 +225,22 @@ func TestBackupChainsOfTwoStores(t *testing.T) {
 	fillBackupStore(t, db, 0, 300)
 	full, info := takeBackup(t, db, nil)
 	copied := restored(t, full)
-	for name, since := range map[string]*aegis.BackupInfo{"the original's": info, "nobody's": {ID: "who?"}, "empty": {}} {
+	_, own := takeBackup(t, copied, nil)
+	for name, since := range map[string]*aegis.BackupInfo{"the original's": info, "nobody's": {ID: "who?"}, "empty": {}, "a full one's since": {ID: strings.Repeat("0", 32), Store: own.Store}} {
 		if _, err := copied.Backup(ctx, io.Discard, since); !errors.Is(err, aegis.ErrBackupChain) {
 			t.Errorf("an incremental backup that follows %s: %v", name, err)
 		}
 	}
-	_, own := takeBackup(t, copied, nil)
 	if own.Store == info.Store || own.Store == "" || own.ID == info.ID {
 		t.Errorf("the original is store %q, the restored one %q", info.Store, own.Store)
 	}
-	later := *info
-	later.Epoch++
-	if _, err := db.Backup(ctx, io.Discard, &later); !errors.Is(err, aegis.ErrBackupChain) {
-		t.Errorf("since a backup of a later life: %v", err)
+	for name, later := range map[string]aegis.BackupInfo{
+		"a later life": {Epoch: info.Epoch + 1}, "a later checkpoint": {Epoch: info.Epoch, Checkpoint: info.Checkpoint + 1000},
+	} {
+		later.ID, later.Store, later.Tables = info.ID, info.Store, info.Tables
+		if _, err := db.Backup(ctx, io.Discard, &later); !errors.Is(err, aegis.ErrBackupChain) {
+			t.Errorf("since a backup of %s: %v", name, err)
+		}
 	}
 }
 

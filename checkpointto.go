@@ -26,34 +26,48 @@ func (db *DB) CheckpointTo(ctx context.Context, dir string) error {
 		return err
 	}
 	defer db.leave()
-	if err := db.checkpointTo(ctx, dir); err != nil {
+	local, err := backends.NewLocal(dir, false)
+	if err == nil {
+		err = db.checkpointTo(ctx, local, dir)
+	}
+	if err != nil {
 		return fmt.Errorf("aegis: checkpoint to %s: %w", dir, spaceError(err))
 	}
 	return nil
 }
 
-func (db *DB) checkpointTo(ctx context.Context, dir string) error {
+// CheckpointToBackend is CheckpointTo for a store whose files another Backend keeps. They are linked
+// if both Backends are directories of one file system, and else copied and verified.
+func (db *DB) CheckpointToBackend(ctx context.Context, to backends.Backend) error {
+	if err := db.enter(); err != nil {
+		return err
+	}
+	defer db.leave()
+	if err := db.checkpointTo(ctx, to, ""); err != nil {
+		return fmt.Errorf("aegis: checkpoint to a Backend: %w", spaceError(err))
+	}
+	return nil
+}
+
+// checkpointTo makes the copy, whose identity depends on dir.
+func (db *DB) checkpointTo(ctx context.Context, to backends.Backend, dir string) error {
 	src, err := db.backupSource(ctx)
 	if err != nil {
 		return err
 	}
 	defer src.release()
-	local, err := backends.NewLocal(dir, false)
+	t, err := claim(to)
 	if err != nil {
 		return err
 	}
-	t, err := claim(local)
-	if err != nil {
-		return err
-	}
-	if err = src.fill(ctx, db.rt, local); err == nil {
+	if err = src.fill(ctx, db.rt, to); err == nil {
 		err = t.publish(copyOf(src.checkpoint, newStoreID(db.rt.Now(), dir, src.checkpoint.Store)))
 	}
 	return t.end(err)
 }
 
 // fill puts the tables into another directory.
-func (s *backupSource) fill(ctx context.Context, rt Runtime, to *backends.Local) error {
+func (s *backupSource) fill(ctx context.Context, rt Runtime, to backends.Backend) error {
 	var copied flusher.Checkpoint // what had to be copied, as runs to verify
 	buf := make([]byte, frameBytes)
 	for _, m := range checkpointTables(s.checkpoint) {
@@ -78,12 +92,13 @@ func (s *backupSource) fill(ctx context.Context, rt Runtime, to *backends.Local)
 }
 
 // link gives a table's file a second name, where that can be.
-func (s *backupSource) link(id pages.FileID, to *backends.Local) (linked bool, err error) {
-	linker, ok := s.backend(id).(backends.Linker)
-	if !ok {
+func (s *backupSource) link(id pages.FileID, to backends.Backend) (linked bool, err error) {
+	linker, can := s.backend(id).(backends.Linker)
+	local, reachable := to.(*backends.Local)
+	if !can || !reachable {
 		return false, nil
 	}
-	err = linker.LinkTo(pages.TableName(id), to.Dir())
+	err = linker.LinkTo(pages.TableName(id), local.Dir())
 	if errors.Is(err, errors.ErrUnsupported) {
 		return false, nil
 	}

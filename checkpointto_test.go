@@ -93,7 +93,7 @@ func TestCheckpointToAfterAKill(t *testing.T) {
 
 func TestCheckpointToThatFailsLeavesNothing(t *testing.T) {
 	medium := backends.NewMemory()
-	db, err := aegis.Open("", &aegis.Options{Backend: &damagedReads{Backend: medium}, Limits: backupLimits()})
+	db, err := aegis.Open("", &aegis.Options{Backend: &damagedReads{medium, "table-"}, Limits: backupLimits()})
 	must(t, err)
 	defer db.Close()
 	fillBackupStore(t, db, 0, 700)
@@ -109,12 +109,25 @@ func TestCheckpointToThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-// damagedReads is a medium that reads tables wrongly.
-type damagedReads struct{ backends.Backend }
+// A checkpoint that does not read as it was written is found before the mark goes.
+func TestRestoreReadsItsCheckpointBack(t *testing.T) {
+	b := &damagedReads{backends.NewMemory(), "checkpoint-"}
+	_, err := aegis.Restore(context.Background(), "", &aegis.RestoreOptions{Backend: b}, bytes.NewReader(smallBackup(t)))
+	var bad *aegis.CorruptionError
+	if files, _ := b.List(); !errors.As(err, &bad) || len(files) > 0 {
+		t.Fatalf("%v, and left %v", err, files)
+	}
+}
+
+// damagedReads is a medium that reads files wrongly whose names begin so.
+type damagedReads struct {
+	backends.Backend
+	prefix string
+}
 
 func (b *damagedReads) Open(name string) (backends.File, error) {
 	f, err := b.Backend.Open(name)
-	if err == nil && strings.HasPrefix(name, "table-") {
+	if err == nil && strings.HasPrefix(name, b.prefix) {
 		f = &damagedFile{f}
 	}
 	return f, err
@@ -173,4 +186,25 @@ func benchmarkStore(b *testing.B) ([]byte, *aegis.DB) {
 	must(b, err)
 	stream, _ := takeBackup(b, db, nil)
 	return stream, db
+}
+
+// A store whose files are no directory's is copied to a Backend, which Open then takes.
+func TestCheckpointToBackend(t *testing.T) {
+	ctx := context.Background()
+	db := openBackupStore(t, backends.NewMemory())
+	fillBackupStore(t, db, 0, 700)
+	want := storeContents(t, db)
+	b := backends.NewMemory()
+	must(t, db.CheckpointToBackend(ctx, b))
+	fillBackupStore(t, db, 1, 700)
+	if err := db.CheckpointToBackend(ctx, b); !errors.Is(err, aegis.ErrNotEmpty) {
+		t.Errorf("a second one in the same place: %v", err)
+	}
+	own := openBackupStore(t, b)
+	sameContents(t, "copied", storeContents(t, own), want)
+	must(t, own.Verify(ctx, nil))
+	must(t, db.Close())
+	if err := db.CheckpointToBackend(ctx, backends.NewMemory()); !errors.Is(err, aegis.ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
 }

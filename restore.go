@@ -54,25 +54,8 @@ func Restore(ctx context.Context, dir string, o *RestoreOptions, streams ...io.R
 	if err := r.readHeads(streams); err != nil {
 		return nil, err
 	}
-	b := r.o.Backend
-	if b == nil {
-		local, err := backends.NewLocal(dir, false)
-		if err != nil {
-			return nil, fmt.Errorf("aegis: restore to %s: %w", dir, err)
-		}
-		b = local
-	}
-	t, err := claim(b)
-	if err != nil {
-		return nil, fmt.Errorf("aegis: restore to %s: %w", dir, spaceError(err))
-	}
-	r.backend = b
-	if err = r.fill(ctx); err == nil {
-		last := r.last().checkpoint
-		err = t.publish(copyOf(last, newStoreID(r.o.Runtime.Now(), dir, last.Store)))
-	}
-	if err = t.end(err); err != nil {
-		return nil, fmt.Errorf("aegis: restore to %s: %w", dir, spaceError(err))
+	if err := r.restore(ctx, dir); err != nil {
+		return nil, fmt.Errorf("aegis: restore to %s: %w", cmp.Or(dir, "a Backend"), spaceError(err))
 	}
 	return r.last().info(), nil
 }
@@ -84,6 +67,24 @@ type restorer struct {
 	streams []*backupReader
 	heads   []*backupHead
 	sums    []map[pages.FileID]string // by stream: of the tables that it has and the last head names
+}
+
+// restore makes the store that the heads tell of.
+func (r *restorer) restore(ctx context.Context, dir string) (err error) {
+	if r.backend = r.o.Backend; r.backend == nil {
+		if r.backend, err = backends.NewLocal(dir, false); err != nil {
+			return err
+		}
+	}
+	t, err := claim(r.backend)
+	if err != nil {
+		return err
+	}
+	if err = r.fill(ctx); err == nil {
+		last := r.last().checkpoint
+		err = t.publish(copyOf(last, newStoreID(r.o.Runtime.Now(), dir, last.Store)))
+	}
+	return t.end(err)
 }
 
 func (r *restorer) last() *backupHead { return r.heads[len(r.heads)-1] }
@@ -108,8 +109,6 @@ func (r *restorer) readHeads(streams []io.Reader) error {
 			return fmt.Errorf("%w: number %d, %s, is a full one: it stands alone, or comes first", ErrBackupChain, i+1, h.id)
 		case i > 0 && h.since != r.heads[i-1].id:
 			return fmt.Errorf("%w: number %d, %s, needs %s before it, not %s", ErrBackupChain, i+1, h.id, h.since, r.heads[i-1].id)
-		case i > 0 && h.checkpoint.Store != r.heads[i-1].checkpoint.Store:
-			return fmt.Errorf("%w: number %d, %s, is of another store than the one before", ErrBackupChain, i+1, h.id)
 		}
 	}
 	return r.assign()

@@ -96,11 +96,11 @@ func claim(b backends.Backend) (*target, error) {
 		return nil, err
 	}
 	t := &target{b, release}
-	if err = refuseUsed(b); err == nil {
-		err = t.mark()
-	}
-	if err != nil {
+	if err := refuseUsed(b); err != nil {
 		return nil, errors.Join(err, release())
+	}
+	if err := t.mark(); err != nil {
+		return nil, t.end(err)
 	}
 	return t, nil
 }
@@ -142,18 +142,19 @@ func (t *target) mark() error {
 	return t.clear()
 }
 
-// clear removes everything but the mark: checkpoints first, so that none is ever there without its
-// tables.
+// clear removes everything but the mark, which is durable: checkpoints first, so that none is ever
+// there without its tables.
 func (t *target) clear() error {
 	for _, ours := range []func(name string) bool{flusher.IsCheckpointName, isTableName} {
 		files, err := t.backend.List()
 		if err != nil {
 			return err
 		}
+		files = slices.DeleteFunc(files, func(f backends.FileInfo) bool { return !ours(f.Name) })
+		if len(files) == 0 {
+			continue
+		}
 		for _, f := range files {
-			if !ours(f.Name) {
-				continue
-			}
 			if err := t.backend.Remove(f.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}

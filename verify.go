@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"sync"
 
-	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/flusher"
 	"github.com/aegis-storage/aegis/pages"
 	"github.com/aegis-storage/aegis/walwriter"
@@ -83,24 +81,8 @@ func verifyRuns(ctx context.Context, rt Runtime, runs []*pages.Run, progress fun
 // meanwhile. The engine goes on writing to the log: what only looks like a fault because of that
 // does not look the same twice.
 func (db *DB) verifyLog(ctx context.Context) error {
-	number, err := uint64(0), error(nil)
-	if db.opts.ReadOnly {
-		number, err = newestCheckpoint(db.backend)
-	} else {
-		held, unhold, failed := db.graph.Hold(ctx)
-		if failed != nil {
-			return failed
-		}
-		defer unhold(true)
-		number = held.Checkpoint
-	}
-	if err == nil {
-		err = flusher.CheckCopies(db.backend, number)
-	}
-	if err != nil {
-		return err
-	}
-	c, err := flusher.LoadNumber(db.backend, number)
+	c, unhold, err := db.checkCheckpoint(ctx)
+	defer unhold()
 	if err != nil || !c.Log || c.Clean {
 		return err
 	}
@@ -121,16 +103,22 @@ func (db *DB) verifyLog(ctx context.Context) error {
 // verifyAttempts bounds how often a log is read that looks different each time.
 const verifyAttempts = 100
 
-// newestCheckpoint returns the number of a checkpoint that nobody replaces.
-func newestCheckpoint(b backends.Backend) (uint64, error) {
-	c, err := flusher.Load(b)
+// checkCheckpoint checks the published checkpoint, and returns it. It stays, with its log, until unhold.
+func (db *DB) checkCheckpoint(ctx context.Context) (c *flusher.Checkpoint, unhold func(), err error) {
+	if db.opts.ReadOnly {
+		c, err = flusher.CheckNewest(db.backend)
+		return c, func() {}, err
+	}
+	held, release, err := db.graph.Hold(ctx)
 	if err != nil {
-		return 0, err
+		return nil, func() {}, err
 	}
-	if c == nil {
-		return 0, fmt.Errorf("aegis: no checkpoint: %w", fs.ErrNotExist)
+	unhold = func() { release(true) }
+	if err := flusher.CheckCopies(db.backend, held.Checkpoint); err != nil {
+		return nil, unhold, err
 	}
-	return c.Number, nil
+	c, err = flusher.LoadNumber(db.backend, held.Checkpoint)
+	return c, unhold, err
 }
 
 // replayNothing reads the log above a checkpoint.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -293,4 +294,42 @@ func FuzzCheckpoint(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestCheckNewest: in a store that nobody writes a copy that is missing is a fault, unless the publication
+// was cut short.
+func TestCheckNewest(t *testing.T) {
+	b := backends.NewMemory()
+	if _, err := CheckNewest(b); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty store: %v", err)
+	}
+	c := &Checkpoint{Log: true, NextFile: 1}
+	for number, cutShort := range map[uint64]bool{1: true, 2: false, 7: false} {
+		c.Number = number
+		if _, err := writeCheckpoint(b, c); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := CheckNewest(b); err != nil || got.Number != number {
+			t.Errorf("checkpoint %d, whole: %v", number, err)
+		}
+		removeNames(b, []string{checkpointName(number, copies[1])})
+		if _, err := CheckNewest(b); (err == nil) != cutShort {
+			t.Errorf("checkpoint %d without its second copy: %v", number, err)
+		}
+		older := &Checkpoint{Log: true, NextFile: 1}
+		if number > 1 {
+			older.Number = number - 1
+			if _, err := writeCheckpoint(b, older); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := CheckNewest(b); err != nil {
+				t.Errorf("checkpoint %d without its second copy, beside an older one: %v", number, err)
+			}
+		}
+		names, err := checkpointFiles(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		removeNames(b, names)
+	}
 }

@@ -245,6 +245,28 @@ func RemoveOrphans(b backends.Backend, c *Checkpoint) (removed int, err error) {
 	return removed, errors.Join(errs...)
 }
 
+// CheckNewest returns the checkpoint that Load finds in a store that nobody writes. Both copies must be
+// whole, unless the publication of it was cut short, as an older checkpoint shows that is still there, or
+// that there was none before.
+func CheckNewest(b backends.Backend) (*Checkpoint, error) {
+	c, err := Load(b)
+	if err == nil && c == nil {
+		err = fmt.Errorf("flusher: no checkpoint: %w", fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := checkpointFiles(b)
+	if err != nil {
+		return nil, err
+	}
+	older := func(name string) bool { n, _ := parseCheckpointName(name); return n < c.Number }
+	if c.Number == 1 || slices.ContainsFunc(names, older) {
+		return c, nil
+	}
+	return c, CheckCopies(b, c.Number)
+}
+
 // CheckCopies reads both copies of a published checkpoint: each must be whole.
 func CheckCopies(b backends.Backend, number uint64) error {
 	var errs []error

@@ -228,8 +228,9 @@ func TestBackupIsOneMoment(t *testing.T) {
 }
 
 // restores is a program that wants a store of a backup: it restores it if there is no store yet,
-// again and again until that has succeeded, and then goes on with it.
-func restores(stream []byte, want map[string]string) sim.Subject {
+// again and again until that has succeeded, and then goes on with it. If twice is set it restores over
+// what it has restored, as after a crash that came just before the end.
+func restores(stream []byte, want map[string]string, twice bool) sim.Subject {
 	return func() func(*sim.Life) {
 		done, wrote := false, false
 		return func(l *sim.Life) {
@@ -245,8 +246,15 @@ func restores(stream []byte, want map[string]string) sim.Subject {
 			case done:
 				l.Failf("the restored store is gone after a %s: %v", l.Before(), err)
 			case errors.Is(err, aegis.ErrNoStore), errors.Is(err, aegis.ErrUnfinishedRestore):
-				_, err := aegis.Restore(l.Context(), "", &aegis.RestoreOptions{Backend: o.Backend, Runtime: o.Runtime}, bytes.NewReader(stream))
-				l.Must(err)
+				restore := func() error {
+					_, err := aegis.Restore(l.Context(), "", &aegis.RestoreOptions{Backend: o.Backend, Runtime: o.Runtime}, bytes.NewReader(stream))
+					return err
+				}
+				l.Must(restore())
+				if twice {
+					l.Must(putMarkBack(o.Backend))
+					l.Must(restore())
+				}
 				done = true
 			default:
 				l.Must(err)
@@ -265,6 +273,15 @@ func restores(stream []byte, want map[string]string) sim.Subject {
 			})
 		}
 	}
+}
+
+// putMarkBack makes of a restored store one whose restore has not ended.
+func putMarkBack(b backends.Backend) error {
+	f, err := b.Create("RESTORE-UNFINISHED")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), b.SyncDir())
 }
 
 func everything(l *sim.Life, db *aegis.DB) map[string]string {
@@ -306,19 +323,42 @@ func TestRestoreIsAllOrNothing(t *testing.T) {
 	if testing.Short() {
 		seeds = 40
 	}
-	sim.TestWith(t, sim.Config{Seeds: seeds, Strict: true, Jobs: 1}, restores(stream, want))
+	sim.TestWith(t, sim.Config{Seeds: seeds, Strict: true, Jobs: 1}, restores(stream, want, false))
 }
 
-// TestEveryCrashOfARestore: a kill, and every image of a power cut, at each boundary of its I/O.
+// TestEveryCrashOfARestore: a kill, and every image of a power cut, at each boundary of its I/O; also
+// of a restore over one that was cut short at its very end.
 func TestEveryCrashOfARestore(t *testing.T) {
 	stream, want := goldenBackup(t)
-	res, err := explore.Boundaries(context.Background(), explore.Config{Plan: sim.Plan{Each: 1}, Jobs: 1, Strict: true}, restores(stream, want))
-	must(t, err)
-	if len(res.Failures) > 0 {
-		t.Fatalf("%v\ntoken %s", res.Failures[0].Failure, res.Failures[0].Plan.Token())
+	for _, twice := range []bool{false, true} {
+		res, err := explore.Boundaries(context.Background(), explore.Config{Plan: sim.Plan{Each: 1}, Jobs: 1, Strict: true}, restores(stream, want, twice))
+		must(t, err)
+		if len(res.Failures) > 0 {
+			t.Fatalf("twice %t: %v\ntoken %s", twice, res.Failures[0].Failure, res.Failures[0].Plan.Token())
+		}
+		if res.Boundaries < 50 || !res.Whole {
+			t.Fatalf("twice %t: %s", twice, res)
+		}
+		t.Log(res)
 	}
-	if res.Boundaries < 50 || !res.Whole {
-		t.Fatalf("%s", res)
+}
+
+// TestRestoreEndsForGood: a power cut after a Restore brings nothing back that it has removed: not its
+// mark, nor what it wrote before it failed.
+func TestRestoreEndsForGood(t *testing.T) {
+	stream, _ := goldenBackup(t)
+	for _, part := range [][]byte{stream, stream[:len(stream)-1]} {
+		storage := sim.NewStorage()
+		_, err := aegis.Restore(context.Background(), "", &aegis.RestoreOptions{Backend: storage.Backend()}, bytes.NewReader(part))
+		if failed := len(part) < len(stream); failed != (err != nil) {
+			t.Fatal(err)
+		}
+		files, listErr := storage.PowerCut().List()
+		must(t, listErr)
+		for _, f := range files {
+			if err != nil || f.Name == "RESTORE-UNFINISHED" {
+				t.Errorf("after %v there is %s", err, f.Name)
+			}
+		}
 	}
-	t.Log(res)
 }

@@ -67,6 +67,7 @@ type run struct {
 	drawn   drawn
 	world   *world.World
 	disk    *disk.Disk
+	others  []beside // in the order in which they were asked for
 	log     trace.Log
 	failure *Failure
 	end     End     // of the present life
@@ -195,6 +196,7 @@ func (r *run) cut(l *Life, crashed bool) {
 	default:
 		loss = r.disk.PowerCut(r.world.Draw)
 	}
+	r.cutOthers(kind, &loss)
 	r.left(kind)
 	r.before = kind
 	r.cover["end "+kind.String()]++

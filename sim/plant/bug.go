@@ -30,7 +30,7 @@ type Edit struct {
 
 // Catalogue returns all bugs, sorted by name. The caller may change the slice, not the edits.
 func Catalogue() []Bug {
-	all := slices.Concat(logBugs, recoveryBugs, coordBugs, tableBugs, readerBugs, engineBugs)
+	all := slices.Concat(logBugs, recoveryBugs, coordBugs, tableBugs, readerBugs, engineBugs, backupBugs)
 	slices.SortFunc(all, func(a, b Bug) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }

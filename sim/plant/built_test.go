@@ -62,7 +62,7 @@ func failing(t *testing.T, bug string) (binary, token, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "sim", "run", "--planted", bug, "--until-failure", "--json", "--seeds", "20000")
+	cmd := exec.Command(binary, "sim", "run", "--planted", bug, "--until-failure", "--json", "--seeds", "20000", "--jobs", "1") // the same failure each time
 	said, err := cmd.Output()
 	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 1 {
 		t.Fatalf("%s was not found: %v\n%s", bug, err, said)

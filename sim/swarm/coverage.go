@@ -8,6 +8,7 @@ var Coverage = []string{
 	"waits for flush", "log rotations", "segments recycled", "failed preparations", "flushes", "merges",
 	"merge steps", "failed flushes", "page loads", "pages evicted", "filter answers", "commits replayed",
 	"torn tails", "orphans removed", "clean opens", "poisoned",
+	"backups", "incremental backups", "offline backups", "restores", "restores cut short", "copies", "copies cut short",
 	"end close", "end kill", "end power cut",
 	"fault eio-read", "fault eio-write", "fault eio-sync", "fault eio-name", "fault enospc", "fault media",
 	"fault lying", "fault time",

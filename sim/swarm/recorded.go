@@ -53,10 +53,15 @@ func (r *recorded) end(outcome history.Outcome) {
 		r.tx.Seq = r.real.CommitSeq()
 	}
 	s.acked = max(s.acked, r.tx.Seq)
-	if s.noLog { // nothing is promised but what checkpoints cover
-		r.tx.NoSync, r.tx.Waited = true, false
-	}
+	s.promiseNothing(&r.tx)
 	s.history.Add(r.l.Number(), r.tx)
+}
+
+// promiseNothing makes of a transaction without a log one that is lost unless a checkpoint covers it.
+func (s *swarm) promiseNothing(tx *history.Tx) {
+	if s.noLog {
+		tx.NoSync, tx.Waited = true, false
+	}
 }
 
 // space returns the keyspace with this name, opening it at its first use. nil: it is not there.

@@ -35,6 +35,12 @@ func TestBulkLoadOnALyingDisk(t *testing.T) {
 	}
 }
 
+// On a disk that lies, too, a kill takes what a store without a log had not flushed: a commit whose
+// client did not wait for it is lost, though another client has read it.
+func TestAbandonedCommitWithoutLog(t *testing.T) {
+	execute(t, sim.Plan{Seed: 363384, Mode: NoLog, Profile: "lying"})
+}
+
 var seeds uint64
 
 // crash runs a plan of two lives that end so, with a seed that no other run had.
@@ -45,6 +51,11 @@ func crash(t *testing.T, mode uint8, ends ...sim.End) {
 	if ends == nil {
 		plan.Profile = "lying"
 	}
+	execute(t, plan)
+}
+
+func execute(t *testing.T, plan sim.Plan) {
+	t.Helper()
 	res, err := sim.Execute(plan, Subject, sim.Fast)
 	if err != nil {
 		t.Fatal(err)

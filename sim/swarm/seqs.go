@@ -17,7 +17,7 @@ import (
 // onWay is a commit between a client's call and its seq.
 type onWay struct {
 	of      *recorded // nil: nobody's
-	unknown bool      // NoSync, and its seq has not been seen
+	unknown bool      // it did not wait for a sync, and its seq has not been seen
 	above   uint64    // its seq is above this one
 }
 
@@ -25,8 +25,11 @@ type onWay struct {
 func (s *swarm) observe(from, to string, what messages.Message) {
 	switch m := what.(type) {
 	case *messages.Commit:
+		if from == keeper {
+			return // another store's
+		}
 		h := xxhash.Sum64(m.Batch)
-		w := &onWay{of: s.committingOf(from, m.Batch), unknown: m.Durability == messages.NoSync, above: s.newest}
+		w := &onWay{of: s.committingOf(from, m.Batch), unknown: m.Durability == messages.NoSync || s.noLog, above: s.newest}
 		s.asked[m.Reply], s.called = w, append(s.called, w)
 		if before := s.sent[h]; before != nil {
 			w = &onWay{unknown: w.unknown || before.unknown, above: before.above} // which of the two, nobody knows

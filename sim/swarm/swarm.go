@@ -53,6 +53,7 @@ type swarm struct {
 	acked    uint64 // highest seq that was acknowledged in this life
 	poisoned int64  // step at which a client first heard that the store is
 	blocks   blocks
+	vault    vault
 	sent     map[uint64]*onWay                                // this life's commits, by a hash of their batch
 	asked    map[messages.Reply[messages.CommitResult]]*onWay // … and by where they are answered
 	called   []*onWay                                         // … and in the order of their calls
@@ -63,7 +64,9 @@ type swarm struct {
 func (s *swarm) live(l *sim.Life) {
 	s.endLife(l)
 	s.life, s.acked, s.poisoned = l, 0, 0
-	db, err := aegis.Open("", s.options(l))
+	o := s.options(l)
+	s.backUpOffline(l, o)
+	db, err := aegis.Open("", o)
 	l.Must(err)
 	s.db = db
 	s.audit(l)
@@ -75,6 +78,9 @@ func (s *swarm) live(l *sim.Life) {
 	}
 	if l.Intn("maintenance", 2) == 0 {
 		l.Go("maintenance", s.maintain)
+	}
+	if keepsBackups(l) {
+		l.Go(keeper, s.keepBackups)
 	}
 }
 
@@ -116,6 +122,7 @@ func (s *swarm) endLife(l *sim.Life) {
 			r.tx.Outcome, r.tx.Ops = history.Refused, nil
 		}
 		r.tx.End = history.NeverEnded
+		s.promiseNothing(&r.tx)
 		s.history.Add(s.life.Number(), r.tx)
 	}
 	s.open = s.open[:0]
@@ -156,13 +163,11 @@ func (s *swarm) lieFurther() {
 
 // audit reads all that is there after recovery, and in the last life checks the whole history.
 func (s *swarm) audit(l *sim.Life) {
-	state, err := s.state(l)
-	for errors.Is(err, aegis.ErrSnapshotTooOld) {
-		state, err = s.state(l)
-	}
+	state, err := stateOf(l, s.db)
 	l.Must(err)
 	s.history.Recovered(l.Number(), state)
 	s.blocks.check(s, l)
+	s.lookAround(l)
 	if l.Last() || l.Intn("verify", 4) == 0 {
 		if err := s.db.Verify(l.Context(), nil); !errors.Is(err, aegis.ErrSnapshotTooOld) {
 			l.Must(err)
@@ -203,10 +208,17 @@ func (s *swarm) close(l *sim.Life) error {
 	return s.db.Close()
 }
 
-// state reads all keyspaces in one transaction.
-func (s *swarm) state(l *sim.Life) (history.State, error) {
+// stateOf reads all keyspaces in one transaction, as often as one is too old when it ends.
+func stateOf(l *sim.Life, db *aegis.DB) (state history.State, err error) {
+	for err = aegis.ErrSnapshotTooOld; errors.Is(err, aegis.ErrSnapshotTooOld); {
+		state, err = readState(l, db)
+	}
+	return state, err
+}
+
+func readState(l *sim.Life, db *aegis.DB) (history.State, error) {
 	var state history.State
-	err := s.db.View(l.Context(), func(tx *aegis.Tx) error {
+	err := db.View(l.Context(), func(tx *aegis.Tx) error {
 		infos, err := tx.Keyspaces()
 		if err != nil {
 			return err
