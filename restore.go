@@ -36,7 +36,7 @@ type RestoreOptions struct {
 // does. The checkpoint, which makes the files a store, is written last. After a crash at any
 // moment dir has no store, and Open says ErrUnfinishedRestore, or the whole one. Restore may be called
 // again for such a directory, with these or other backups: it removes what the earlier attempt left
-// there. When Restore fails it removes what it has written; dir itself stays.
+// there. When Restore fails it removes what it has written; dir itself stays, with its lock file LOCK.
 //
 // The store is one of its own. Its backups begin with a full one: an incremental backup of it cannot
 // follow one of the store that it was made from.

@@ -36,7 +36,7 @@ func (l *Local) Lock(exclusive bool) (release func() error, err error) {
 	if err := tryLock(f, exclusive); err != nil {
 		defer f.Close()
 		if isLockConflict(err) {
-			return nil, l.conflict(f)
+			return nil, conflict(f)
 		}
 		return nil, wrapOS(fmt.Errorf("lock %s: %w", f.Name(), err))
 	}
@@ -99,16 +99,16 @@ func writePID(f *os.File, exclusive bool) error {
 }
 
 // conflict returns the ErrLocked that names the holder, if the lock file tells it. It does not
-// while shared holders have it.
-func (l *Local) conflict(f *os.File) error {
+// while shared holders have it. It does not name the directory: who opens a store does.
+func conflict(f *os.File) error {
 	buf := make([]byte, maxPIDBytes)
 	n, err := f.ReadAt(buf, 0)
 	pid, parseErr := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
 	switch {
 	case err != nil && err != io.EOF, parseErr != nil, pid <= 0:
-		return fmt.Errorf("%w by another process or another handle in this one (%s)", ErrLocked, l.dir)
+		return fmt.Errorf("%w by another process or another handle in this one", ErrLocked)
 	case pid == os.Getpid():
-		return fmt.Errorf("%w by process %d (this one) (%s)", ErrLocked, pid, l.dir)
+		return fmt.Errorf("%w by process %d (this one)", ErrLocked, pid)
 	}
-	return fmt.Errorf("%w by process %d (%s)", ErrLocked, pid, l.dir)
+	return fmt.Errorf("%w by process %d", ErrLocked, pid)
 }

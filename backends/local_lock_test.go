@@ -68,7 +68,7 @@ func TestLockNamesOtherProcess(t *testing.T) {
 	pid, kill := otherProcess(t, dir)
 	for _, exclusive := range []bool{true, false} {
 		_, err := l.Lock(exclusive)
-		if want := fmt.Sprintf("locked by process %d ", pid); !errors.Is(err, backends.ErrLocked) || !strings.Contains(err.Error(), want) {
+		if want := fmt.Sprintf("locked by process %d", pid); !errors.Is(err, backends.ErrLocked) || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("Lock(%t) against another process: %v; want ErrLocked with %q", exclusive, err, want)
 		}
 	}
@@ -101,7 +101,7 @@ func TestLockNamesThisProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = b.Lock(false)
-		if want := fmt.Sprintf("locked by process %d (this one)", os.Getpid()); !errors.Is(err, backends.ErrLocked) || !strings.Contains(err.Error(), want) {
+		if want := fmt.Sprintf("locked by process %d (this one)", os.Getpid()); !errors.Is(err, backends.ErrLocked) || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: Lock against a holder in this process: %v; want ErrLocked with %q", name, err, want)
 		}
 		if err := release(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aegis-storage/aegis/backends"
@@ -243,6 +244,36 @@ func TestOpenMissesNothing(t *testing.T) {
 		if _, err := Open(disk, c, pages.NewCache(nil, nil)); !errors.As(err, &bad) || bad.File != name {
 			t.Errorf("opened with a changed table: %v", err)
 		}
+	}
+}
+
+// TestCheckCopies: each bad copy is told, and that the other is good only if it is.
+func TestCheckCopies(t *testing.T) {
+	b, c := backends.NewMemory(), &Checkpoint{Number: 3, Epoch: 1, NextFile: 1}
+	if err := errors.Join(Publish(b, c), CheckCopies(b, c.Number), b.Remove(checkpointName(c.Number, copies[0]))); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckCopies(b, c.Number); !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(err.Error(), otherCopy) {
+		t.Errorf("one copy is missing: %v", err)
+	}
+	damaged := checkpointName(c.Number, copies[0])
+	f, err := b.Create(damaged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var bad *pages.CorruptionError
+	if err := CheckCopies(b, c.Number); !errors.As(err, &bad) || bad.File != damaged || !strings.HasSuffix(bad.What, otherCopy) {
+		t.Errorf("one copy is damaged: %v", err)
+	}
+	if err := b.Remove(checkpointName(c.Number, copies[1])); err != nil {
+		t.Fatal(err)
+	}
+	err = CheckCopies(b, c.Number)
+	if !errors.As(err, &bad) || !errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), otherCopy) {
+		t.Errorf("both are bad: %v", err)
 	}
 }
 

@@ -267,7 +267,12 @@ func CheckNewest(b backends.Backend) (*Checkpoint, error) {
 	return c, CheckCopies(b, c.Number)
 }
 
-// CheckCopies reads both copies of a published checkpoint: each must be whole.
+// otherCopy says what one bad copy costs: Load reads the other, and a store that opens for writing
+// publishes a checkpoint of its own.
+const otherCopy = "the other copy is sound, and the next open for writing writes both anew"
+
+// CheckCopies reads both copies of a published checkpoint: each must be whole. If one of them is, the
+// error about the other says so.
 func CheckCopies(b backends.Backend, number uint64) error {
 	var errs []error
 	for _, suffix := range copies {
@@ -275,5 +280,11 @@ func CheckCopies(b backends.Backend, number uint64) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	if len(errs) != 1 {
+		return errors.Join(errs...)
+	}
+	if bad := new(pages.CorruptionError); errors.As(errs[0], &bad) {
+		return &pages.CorruptionError{File: bad.File, Offset: bad.Offset, What: bad.What + ": " + otherCopy}
+	}
+	return fmt.Errorf("%w: %s", errs[0], otherCopy)
 }

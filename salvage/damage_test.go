@@ -432,13 +432,13 @@ func TestLogDamageThatCostsNothing(t *testing.T) {
 }
 
 func TestReportCounts(t *testing.T) {
-	one := (&salvage.Report{Entries: 1, Bytes: 1, Blocks: 1, Tables: 1, Commits: 1, Checkpoint: "c", Lost: []salvage.Lost{{Kind: salvage.Entries, Older: 1}}}).String()
+	one := (&salvage.Report{Entries: 1, Bytes: 1, Blocks: 1, Tables: 1, Keyspaces: 1, Commits: 1, Checkpoint: "c", Lost: []salvage.Lost{{Kind: salvage.Entries, Older: 1}}}).String()
 	for _, want := range []string{"copied 1 entry (1 byte) in 1 keyspace and 1 block from 1 table, and 1 commit from", "(1 entry of older tables"} {
 		if !strings.Contains(one, want) {
 			t.Errorf("%q is not in %q", want, one)
 		}
 	}
-	if many := (&salvage.Report{Keyspaces: 1}).String(); !strings.Contains(many, "0 entries (0 bytes) in 2 keyspaces and 0 blocks from 0 tables, and 0 commits") {
+	if many := (&salvage.Report{Keyspaces: 2}).String(); !strings.Contains(many, "0 entries (0 bytes) in 2 keyspaces and 0 blocks from 0 tables, and 0 commits") {
 		t.Errorf("%q", many)
 	}
 }

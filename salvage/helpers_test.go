@@ -357,5 +357,8 @@ func state(t testing.TB, db *aegis.DB, report *salvage.Report, m model) *result 
 		}
 		return tx.Err()
 	}))
+	if n := 1 + len(r.spaces); report.Keyspaces != n {
+		t.Errorf("%d keyspaces are reported, there are %d", report.Keyspaces, n)
+	}
 	return r
 }

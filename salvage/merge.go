@@ -45,7 +45,7 @@ type merge struct {
 	all      []*cursor
 	holes    []*hole
 	unlisted int64
-	tables   int // that were opened
+	tables   int // that were opened and read
 	err      error
 
 	key, value []byte
@@ -188,7 +188,6 @@ func (c *cursor) closeFile() {
 func (c *cursor) open() {
 	c.opened = true
 	t := &c.tables[0]
-	c.merge.tables++
 	var f backends.File
 	var size int64
 	err := t.foreign
@@ -202,6 +201,7 @@ func (c *cursor) open() {
 	if err != nil {
 		c.lose(pages.Piece{Lost: missing(t.name, err)})
 	} else {
+		c.merge.tables++
 		c.rest = pages.NewRemains(f, size, t.meta, t.name)
 	}
 	c.advance()

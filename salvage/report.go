@@ -53,8 +53,8 @@ type Report struct {
 	UnknownFrom uint64 `json:",omitempty"`
 	LogEnds     string // where the log ends, and why it cannot be told whether it went on
 
-	Tables    int    // files that were read
-	Keyspaces int    // in the new store, the default one not counted
+	Tables    int    // files that were opened and read; one that is missing is not
+	Keyspaces int    // of the new store, the default one counted
 	Entries   int64  // copied from tables, blocks not counted
 	Blocks    int64  // copied from tables
 	Bytes     int64  // keys and values copied from tables
@@ -99,7 +99,7 @@ func (r *Report) note(format string, args ...any) {
 func (r *Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "copied %s (%s) in %s and %s from %s, and %s from the log, up to commit %d\n",
-		count(r.Entries, "entry", "entries"), count(r.Bytes, "byte", "bytes"), count(r.Keyspaces+1, "keyspace", "keyspaces"),
+		count(r.Entries, "entry", "entries"), count(r.Bytes, "byte", "bytes"), count(r.Keyspaces, "keyspace", "keyspaces"),
 		count(r.Blocks, "block", "blocks"), count(r.Tables, "table", "tables"), count(r.Commits, "commit", "commits"), r.LastSeq)
 	if r.Checkpoint == "" {
 		b.WriteString("no checkpoint could be read: tables were ordered by their own footers, and one that is missing is not listed\n")

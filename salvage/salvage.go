@@ -58,6 +58,7 @@ func Run(ctx context.Context, from backends.Backend, to *aegis.DB, o Options) (*
 	if err == nil {
 		err = s.run()
 	}
+	s.report.Keyspaces = 1 + len(s.catalog.made)
 	s.from.tell(s.report)
 	return s.report, errors.Join(err, release())
 }
@@ -149,7 +150,6 @@ func (s *salvage) run() error {
 	if err := s.applyLog(); err != nil {
 		return err
 	}
-	s.report.Keyspaces = len(s.catalog.made)
 	return s.finish()
 }
 

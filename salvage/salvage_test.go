@@ -238,6 +238,26 @@ func TestNoCheckpoint(t *testing.T) {
 	}
 }
 
+// TestMissingTablesAreNotRead: the report counts the tables that were read, not those that were named.
+func TestMissingTablesAreNotRead(t *testing.T) {
+	s := theSample()
+	before := run(t, s.files, s.model).report.Tables
+	f, gone := s.files, 0
+	for _, name := range f.names() {
+		if !strings.HasPrefix(name, "table-") {
+			continue
+		}
+		f, gone = f.with(name, nil), gone+1
+		if r := run(t, f, s.model); r.report.Tables > before-1 || !strings.Contains(r.report.String(), "the file is missing") {
+			t.Errorf("%d tables are missing, %d of %d read: %v", gone, r.report.Tables, before, r.report)
+		}
+		before--
+	}
+	if gone < 2 || before != 0 {
+		t.Errorf("%d tables, %d too many were read", gone, before)
+	}
+}
+
 func TestReportEncodes(t *testing.T) {
 	s := theSample()
 	name := s.files.names()[len(s.files)/2]

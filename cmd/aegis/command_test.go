@@ -77,7 +77,7 @@ func TestHelp(t *testing.T) {
 	if seen < 12 {
 		t.Errorf("%d commands", seen)
 	}
-	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"sim", "help"}, {"help", "sim"}, {"sim", "-h"}} {
+	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"sim", "help"}, {"keyspaces", "help"}, {"help", "sim"}, {"sim", "-h"}} {
 		run(args...).want(t, cli.ExitClean, "commands:", "help ")
 	}
 	for _, args := range [][]string{{}, {"sim"}, {"sim", "explore"}, {"completion"}} {
@@ -130,6 +130,11 @@ func TestUnknown(t *testing.T) {
 		"help version x": "it has no commands of its own",
 		"version x":      `"x" is one argument too many: it takes none`,
 		"version --x":    "there is no flag --x, there are: --json",
+
+		"keyspaces lst x":       `there is no command "lst" (did you mean list?), there are: list, create, drop, help`,
+		"keyspaces nosuch":      "aegis keyspaces list: there is no directory nosuch",
+		"--json=1 keyspaces x":  "aegis keyspaces: flags come after a command",
+		"keyspaces --json list": "aegis keyspaces: flags come after a command: list, create, drop, help",
 	} {
 		s := run(strings.Fields(args)...)
 		if s.code != cli.ExitUsage || s.out != "" || !strings.Contains(s.err, says) || strings.Count(s.err, "\n") != 1 {

@@ -22,6 +22,7 @@ type Command struct {
 	Long        string // paragraphs below the usage line; may be empty
 	Examples    string // command lines, one a line; may be empty
 	Subs        []*Command
+	Implied     string  // of Subs, the one that a single argument is for; empty: none
 	Topics      []Topic // of the root: what help explains besides commands
 	// Begin declares the flags, and returns what does the work once they are set.
 	Begin func(f *Flags) Work
@@ -216,6 +217,9 @@ func (t *tree) normalize(args []string) []string {
 		return args
 	}
 	args = slices.Clone(args)
+	if at, name := len(args)-len(rest), t.implied(x, rest); name != "" && slices.Equal(args[at:], rest) {
+		return t.normalize(slices.Insert(args, at, name))
+	}
 	for i := len(args) - len(rest); i < len(args) && args[i] != "--"; i++ {
 		word := args[i]
 		name, _, valued := strings.Cut(strings.TrimLeft(word, "-"), "=")
@@ -234,6 +238,18 @@ func (t *tree) normalize(args []string) []string {
 		}
 	}
 	return args
+}
+
+// implied is the command below x that is meant by rest, if that is one word besides flags, and no command's.
+func (t *tree) implied(x *cobra.Command, rest []string) string {
+	words := slices.DeleteFunc(slices.Clone(rest), func(word string) bool { return strings.HasPrefix(word, "-") })
+	if t.of[x] == nil || t.of[x].Implied == "" || len(words) != 1 || isHelp(words[0]) {
+		return ""
+	}
+	if _, err := t.sub(x, words[0]); err == nil {
+		return ""
+	}
+	return t.of[x].Implied
 }
 
 func takesValue(f *pflag.Flag) bool { return f != nil && f.NoOptDefVal == "" }

@@ -27,7 +27,7 @@ long as the run does. Shrink the token first; a smaller run breaks less often fo
 				}
 				t.Token, t.Profile = args[0], res.Profile
 				if res.Failure == nil {
-					a.Err.Printf("the run passes: so will the test\n")
+					a.Err.Printf("the run passes: so will the test; %s\n", ofTheSwarm)
 				} else {
 					t.Broke = res.Failure.Error()
 				}

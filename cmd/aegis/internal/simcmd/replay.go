@@ -14,7 +14,8 @@ func replayCommand() *cli.Command {
 		Name: "replay", Args: "TOKEN", Least: 1, Most: 1, Short: "run a token again and tell what happened",
 		Long: `
 The run is the same, event for event, as long as the engine and the workload are. The output is what
-each client did, what was synced, what the crash took, what recovery found, and what broke.`,
+each client did, what was synced, what the crash took, what recovery found, and what broke.
+TOKEN is one of aegis sim run; that of a sim.Test of your own is for sim.Replay in that test.`,
 		Begin: func(f *cli.Flags) cli.Work {
 			r := &replayer{}
 			f.StringVar(&r.html, "html", "", "write the run as a page into `FILE`, too")
@@ -25,6 +26,9 @@ each client did, what was synced, what the crash took, what recovery found, and 
 		},
 	}
 }
+
+// ofTheSwarm says what a run that passes has shown: a token does not tell which program it is of.
+const ofTheSwarm = "what ran is the swarm of aegis sim run: a token of a sim.Test of your own is for sim.Replay in that test"
 
 type replayer struct {
 	html, planted string
@@ -80,7 +84,7 @@ func (r *replayer) run(_ context.Context, a *cli.App, args []string) (int, error
 		a.Err.Printf("the run fails: %s\n", res.Failure.Check)
 		return cli.ExitFound, nil
 	}
-	a.Err.Printf("the run passes\n")
+	a.Err.Printf("the run passes; %s\n", ofTheSwarm)
 	return cli.ExitClean, nil
 }
 

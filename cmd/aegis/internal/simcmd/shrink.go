@@ -3,6 +3,7 @@ package simcmd
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/cli"
 	"github.com/aegis-storage/aegis/sim"
@@ -40,7 +41,7 @@ func shrink(ctx context.Context, a *cli.App, token, planted string, json bool) (
 		return cli.ExitUsage, err
 	}
 	if before.Failure == nil {
-		return cli.ExitUsage, errors.New("the run passes: there is nothing to shrink")
+		return cli.ExitUsage, fmt.Errorf("the run passes: there is nothing to shrink; %s", ofTheSwarm)
 	}
 	after, err := sim.Shrink(ctx, before.Plan, a.Subject, sim.Config{})
 	if err != nil {

@@ -150,7 +150,7 @@ func TestReplay(t *testing.T) {
 	if full := run(t, broken, "sim", "replay", "--all", failing); len(full.out) < len(s.out) || full.code != cli.ExitFound {
 		t.Errorf("--all: %+v", full)
 	}
-	if passing := run(t, clean, "sim", "replay", failing); passing.code != cli.ExitClean || !strings.Contains(passing.err, "the run passes") {
+	if passing := run(t, clean, "sim", "replay", failing); passing.code != cli.ExitClean || !strings.Contains(passing.err, "the run passes; "+ofTheSwarm) {
 		t.Errorf("passing: %+v", passing)
 	}
 	for _, subject := range []sim.Subject{broken, clean} {
@@ -183,7 +183,7 @@ func TestShrink(t *testing.T) {
 	if sizes[1] > 2 || sizes[1] >= sizes[0] {
 		t.Errorf("%v operations", sizes)
 	}
-	if s := run(t, clean, "sim", "shrink", large); s.code != cli.ExitUsage || !strings.Contains(s.err, "nothing to shrink") {
+	if s := run(t, clean, "sim", "shrink", large); s.code != cli.ExitUsage || !strings.Contains(s.err, "nothing to shrink; "+ofTheSwarm) {
 		t.Errorf("passing: %+v", s)
 	}
 }
@@ -196,7 +196,7 @@ func TestRegress(t *testing.T) {
 	if _, err := parser.ParseFile(token.NewFileSet(), "x_test.go", s.out, parser.AllErrors); err != nil {
 		t.Error(err)
 	}
-	if s := run(t, clean, "sim", "regress", failing); !strings.Contains(s.err, "so will the test") || s.code != cli.ExitClean {
+	if s := run(t, clean, "sim", "regress", failing); !strings.Contains(s.err, "so will the test; "+ofTheSwarm) || s.code != cli.ExitClean {
 		t.Errorf("passing: %+v", s)
 	}
 }

@@ -185,7 +185,7 @@ func TestMisuse(t *testing.T) {
 
 // reading are the commands that only read.
 var reading = []string{
-	"get DIR a", "scan DIR", "keyspaces list DIR", "stats DIR", "check DIR", "dump DIR", "dump DIR --format jsonl", "backup DIR",
+	"get DIR a", "scan DIR", "keyspaces list DIR", "keyspaces DIR", "keyspaces --json DIR", "stats DIR", "check DIR", "dump DIR", "dump DIR --format jsonl", "backup DIR",
 }
 
 // TestReadingMakesNothing: where there is no store a command that reads makes none, and it changes none.
@@ -223,7 +223,10 @@ func TestLocked(t *testing.T) {
 	must(t, err)
 	must(t, db.Put(ctx, []byte("a"), []byte("b")))
 	for _, command := range append([]string{"put DIR a b", "delete DIR a", "compact DIR", "salvage DIR DIR/new"}, reading...) {
-		run(t, strings.ReplaceAll(command, "DIR", dir)).want(t, cli.ExitLocked, "locked", "close it there", strconv.Itoa(os.Getpid()))
+		s := run(t, strings.ReplaceAll(command, "DIR", dir)).want(t, cli.ExitLocked, "locked", "close it there", strconv.Itoa(os.Getpid()))
+		if strings.Count(s.err, dir) > 1 {
+			t.Errorf("%s names the store twice: %s", command, s.err)
+		}
 	}
 	run(t, "inspect", dir).want(t, cli.ExitClean, "wal-")
 	must(t, db.Close())

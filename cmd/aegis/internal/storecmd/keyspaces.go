@@ -14,7 +14,8 @@ import (
 func keyspacesCommand() *cli.Command {
 	return &cli.Command{
 		Name: "keyspaces", Short: "list, make and drop keyspaces",
-		Subs: []*cli.Command{listKeyspaces(), createKeyspace(), dropKeyspace()},
+		Long: "aegis keyspaces STORE is aegis keyspaces list STORE.",
+		Subs: []*cli.Command{listKeyspaces(), createKeyspace(), dropKeyspace()}, Implied: "list",
 	}
 }
 

@@ -65,11 +65,75 @@ func runSalvage(ctx context.Context, a *cli.App, dir, to string, json bool) (cod
 		code = cli.ExitFound
 	}
 	if json {
-		return code, cli.WriteJSON(a.Out, report)
+		return code, cli.WriteJSON(a.Out, salvagedAs(report))
 	}
 	a.Out.Printf("%s", report)
 	a.Err.Printf("%s made in %v\n", to, took.Round(time.Millisecond))
 	return code, nil
+}
+
+// salvaged is what salvage prints as JSON.
+type salvaged struct {
+	Sound       bool       `json:"sound"`                // nothing is known to be lost
+	Checkpoint  string     `json:"checkpoint,omitempty"` // absent: none could be read
+	Covers      uint64     `json:"covers"`               // commits up to this one are in tables
+	LastSeq     uint64     `json:"last_seq"`
+	UnknownFrom uint64     `json:"unknown_from,omitempty"` // commits from this one on cannot be known of
+	LogEnds     string     `json:"log_ends,omitempty"`     // with unknown_from: why they cannot
+	Tables      int        `json:"tables"`
+	Keyspaces   int        `json:"keyspaces"`
+	Entries     int64      `json:"entries"`
+	Blocks      int64      `json:"blocks"`
+	Bytes       int64      `json:"bytes"`
+	Commits     uint64     `json:"commits"` // applied from the log
+	Lost        []lostLine `json:"lost"`
+	Unlisted    int64      `json:"unlisted"` // lost beside that, when there was too much to list
+	Ignored     []string   `json:"ignored"`  // files that the store does not need
+	Notes       []string   `json:"notes"`
+}
+
+// lostLine is one thing that is not as it was, as JSON: keys lo ≤ key < hi.
+type lostLine struct {
+	Kind     salvage.Kind `json:"kind"`
+	Keyspace string       `json:"keyspace,omitempty"` // absent: any
+	Lo       *string      `json:"lo,omitempty"`       // neither lo nor lo_hex: from the first key on
+	LoHex    *string      `json:"lo_hex,omitempty"`
+	Hi       *string      `json:"hi,omitempty"` // neither hi nor hi_hex: to the last key
+	HiHex    *string      `json:"hi_hex,omitempty"`
+	SeqLo    uint64       `json:"seq_lo,omitempty"`
+	SeqHi    uint64       `json:"seq_hi,omitempty"`
+	Older    int64        `json:"older,omitempty"` // entries of older tables in its place
+	File     string       `json:"file,omitempty"`
+	Offset   int64        `json:"offset"`
+	Why      string       `json:"why"`
+}
+
+func salvagedAs(r *salvage.Report) salvaged {
+	s := salvaged{
+		Sound: r.Sound(), Checkpoint: r.Checkpoint, Covers: r.Covers, LastSeq: r.LastSeq, UnknownFrom: r.UnknownFrom,
+		LogEnds: r.LogEnds, Tables: r.Tables, Keyspaces: r.Keyspaces, Entries: r.Entries, Blocks: r.Blocks, Bytes: r.Bytes,
+		Commits: r.Commits, Lost: []lostLine{}, Unlisted: r.Unlisted,
+		Ignored: append([]string{}, r.Ignored...), Notes: append([]string{}, r.Notes...),
+	}
+	for i := range r.Lost {
+		s.Lost = append(s.Lost, lostAs(&r.Lost[i]))
+	}
+	return s
+}
+
+func lostAs(l *salvage.Lost) lostLine {
+	line := lostLine{
+		Kind: l.Kind, Keyspace: l.Keyspace, SeqLo: l.SeqLo, SeqHi: l.SeqHi, Older: l.Older,
+		File: l.File, Offset: l.Offset, Why: l.Why,
+	}
+	var n notation
+	if l.Lo != nil {
+		line.Lo, line.LoHex = n.asText(l.Lo)
+	}
+	if l.Hi != nil {
+		line.Hi, line.HiHex = n.asText(l.Hi)
+	}
+	return line
 }
 
 func onlyPart(dir string) string {

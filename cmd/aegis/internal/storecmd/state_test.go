@@ -9,14 +9,17 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aegis-storage/aegis"
 	"github.com/aegis-storage/aegis/backends"
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/cli"
 	"github.com/aegis-storage/aegis/cmd/aegis/internal/inspect"
+	"github.com/aegis-storage/aegis/salvage"
 )
 
 // TestStats: what a store holds is summed up.
@@ -31,7 +34,8 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// crashed copies the files of a store that is open, as a crash leaves them.
+// crashed copies the files of a store that is open, as a crash leaves them, once it has prepared a second
+// segment of its log.
 func crashed(t *testing.T) (dir string) {
 	t.Helper()
 	from, dir := t.TempDir(), t.TempDir()
@@ -40,6 +44,16 @@ func crashed(t *testing.T) (dir string) {
 	defer db.Close()
 	for i := range 3 {
 		must(t, db.Put(ctx, fmt.Appendf(nil, "key %d", i), []byte("value")))
+	}
+	for end := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		segments, err := filepath.Glob(filepath.Join(from, "wal-*"))
+		must(t, err)
+		if len(segments) > 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no second segment beside %v", segments)
+		}
 	}
 	must(t, os.CopyFS(dir, os.DirFS(from)))
 	return dir
@@ -186,8 +200,35 @@ func TestBackup(t *testing.T) {
 	flip(t, full, 5000)
 	run(t, "backup-info", full, "--verify").want(t, cli.ExitFound, full, "damaged at offset ")
 	run(t, "restore", filepath.Join(base, "other"), full).want(t, cli.ExitFound, full, "damaged at offset ")
+	if left, err := os.ReadDir(filepath.Join(base, "other")); err != nil || len(left) != 1 || left[0].Name() != backends.LockName {
+		t.Errorf("a restore that failed left %v, %v", left, err)
+	}
 	if piped := run(t, "backup", dir); len(piped.out) < 1000 || !strings.Contains(piped.err, ", full, ") {
 		t.Errorf("%d bytes, %q", len(piped.out), piped.err)
+	}
+}
+
+// TestCheckOneCopy: where one copy of the checkpoint is bad, check says that the other is not and what
+// mends it, and that does.
+func TestCheckOneCopy(t *testing.T) {
+	const says = "the other copy is sound, and the next open for writing writes both anew"
+	for _, copyName := range []string{"checkpoint-*.a", "checkpoint-*.b"} {
+		for what, harm := range map[string]func(path string){
+			"checkpoint checksum": func(path string) { flip(t, path, 30) },
+			"no such file":        func(path string) { must(t, os.Remove(path)) },
+		} {
+			dir := t.TempDir()
+			run(t, "put", "--create", dir, "a", "b").is(t, "")
+			paths, err := filepath.Glob(filepath.Join(dir, copyName))
+			must(t, err)
+			harm(paths[len(paths)-1])
+			s := run(t, "check", dir).want(t, cli.ExitFound, filepath.Base(paths[len(paths)-1]), what, "1 damage in")
+			if !strings.HasSuffix(s.out, says+"\n") {
+				t.Errorf("%s, %s: %s", copyName, what, s.out)
+			}
+			run(t, "put", dir, "a", "c").is(t, "")
+			run(t, "check", dir).want(t, cli.ExitClean, "is sound")
+		}
 	}
 }
 
@@ -207,9 +248,40 @@ func TestCheckpointSalvage(t *testing.T) {
 	}
 	flip(t, theFile(t, dir, "table-"), 3000)
 	part := filepath.Join(base, "part")
+	o := run(t, "salvage", dir, part+"-json", "--json").want(t, cli.ExitFound).object(t)
+	lost, _ := o["lost"].([]any)
+	if o["sound"] != false || o["keyspaces"] != 3.0 || len(o["notes"].([]any)) != 0 || len(lost) != 1 {
+		t.Fatalf("%v", o)
+	}
+	one := lost[0].(map[string]any)
+	lo, _ := one["lo_hex"].(string)
+	hi, _ := one["hi_hex"].(string)
+	if one["kind"] != "entries" || one["keyspace"] != "default" || lo == "" || lo >= hi || one["why"] == "" || one["seq_hi"] == nil {
+		t.Errorf("%v", one)
+	}
 	s := run(t, "salvage", dir, part).want(t, cli.ExitFound, "not as it was, 1:", "table-")
 	if n := run(t, "scan", part, "-k", "users", "--keys-only"); strings.Count(n.out, "\n") < 500 {
 		t.Errorf("%d entries are left; %s", strings.Count(n.out, "\n"), s.out)
+	}
+}
+
+// TestSalvageNotation: keys that are no text are hexadecimal, and an end that is open is not there.
+func TestSalvageNotation(t *testing.T) {
+	report := &salvage.Report{Lost: []salvage.Lost{
+		{Kind: salvage.Entries, Lo: []byte{0xff, 0}, Hi: []byte("text")}, {Kind: salvage.Commits, SeqLo: 7, Why: "gone"},
+		{Kind: salvage.Unordered, Keyspace: "users", Lo: []byte{}, SeqLo: 1, SeqHi: 2, Older: 3, File: "f", Offset: 4, Why: "why"},
+	}}
+	text, err := json.Marshal(salvagedAs(report))
+	must(t, err)
+	for _, want := range []string{
+		`{"kind":"entries","lo_hex":"ff00","hi":"text","offset":0,"why":""}`,
+		`{"kind":"commits","seq_lo":7,"offset":0,"why":"gone"}`,
+		`{"kind":"unordered","keyspace":"users","lo":"","seq_lo":1,"seq_hi":2,"older":3,"file":"f","offset":4,"why":"why"}`,
+		`"ignored":[],"notes":[]`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
 	}
 }
 
