@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -53,19 +55,26 @@ type files map[string][]byte
 
 func read(t testing.TB, b backends.Backend) files {
 	t.Helper()
-	list, err := b.List()
-	must(t, err)
-	out := files{}
-	for _, f := range list {
-		h, err := b.Open(f.Name)
+	for {
+		list, err := b.List()
 		must(t, err)
-		out[f.Name] = make([]byte, f.Size)
-		if n, err := h.ReadAt(out[f.Name], 0); err != nil && err != io.EOF || int64(n) != f.Size {
-			t.Fatal(f.Name, n, err)
+		out := files{}
+		for _, f := range list {
+			h, err := b.Open(f.Name)
+			if errors.Is(err, fs.ErrNotExist) {
+				break // the engine has removed it since: look again
+			}
+			must(t, err)
+			out[f.Name] = make([]byte, f.Size)
+			if n, err := h.ReadAt(out[f.Name], 0); err != nil && err != io.EOF || int64(n) != f.Size {
+				t.Fatal(f.Name, n, err)
+			}
+			must(t, h.Close())
 		}
-		must(t, h.Close())
+		if len(out) == len(list) {
+			return out
+		}
 	}
-	return out
 }
 
 func (f files) backend(t testing.TB) *backends.Memory {
@@ -106,7 +115,8 @@ func must(t testing.TB, err error) {
 // sample is a store with all there is: runs, tiers, keyspaces of each compression, one that was
 // dropped, a bulk load, blocks, deletes and a log that goes on behind the checkpoint.
 type sample struct {
-	runs    int // of tables
+	runs    int  // of tables
+	settled bool // the checkpoint names all tables
 	files   files
 	model   model
 	spaces  []aegis.KeyspaceInfo
@@ -121,11 +131,12 @@ func smallLimits() *aegis.Limits {
 	}
 }
 
-// theSample has several runs, so that there are older versions in tables to fall back to. How far merges have
-// come when its files are read is a matter of time: one sample in ten has a single run.
+// theSample has several runs, so that there are older versions in tables to fall back to, and no files of a
+// merge under way. How far merges have come when its files are read is a matter of time: one sample in ten is
+// not like that.
 var theSample = sync.OnceValue(func() *sample {
 	for {
-		if s := makeSample(7); s.runs > 1 {
+		if s := makeSample(7); s.runs > 1 && s.settled {
 			return s
 		}
 	}
@@ -236,6 +247,11 @@ func makeSample(seed uint64) *sample {
 	b.idle()
 	s := &sample{model: b.model, dropped: []string{"gone", "empty"}}
 	s.files, s.runs = read(&fatal{}, mem), len(db.Layout())
+	named := 0
+	for _, r := range db.Layout() {
+		named += len(r.Tables)
+	}
+	s.settled = named == len(s.files.only(isTable))
 	b.check(db.View(ctx, func(tx *aegis.Tx) error {
 		s.spaces, err = tx.Keyspaces()
 		return err
